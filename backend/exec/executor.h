@@ -1,0 +1,53 @@
+// Runs plans, one step at a time: inputs in, segments in order, outputs readable afterwards. All slow things happened
+// when the plan was made; a step binds extents, launches and waits.
+#pragma once
+#include <functional>
+#include <memory>
+#include <span>
+#include <unordered_map>
+#include <vector>
+
+#include "backend/exec/trace.h"
+#include "backend/plan/plan.h"
+
+namespace vks {
+
+// What changes from step to step.
+struct Step {
+    Bindings bind{};                                          // 1 <= bind[i] <= graph.max[i]
+    std::span<const std::pair<ValueId, const void*>> inputs;  // contiguous, at bound extents; every kInput once
+    int64_t state_first = 0, state_count = 0;                 // rows of the states this step writes
+};
+
+// Not thread-safe: one thread runs steps.
+class Executor {
+public:
+    // When `trace` is set, every launch is finished and timed by itself: slower, for --trace-file.
+    explicit Executor(Trace* trace = nullptr) : trace_(trace) {}
+
+    // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed.
+    Status run(const Plan& plan, const Step& step);
+    // Copies output `value`, at the extents of the last run of `plan`, into `to`.
+    Status read(const Plan& plan, ValueId value, void* to);
+    // Rows [first, first + count) of a state that the plan uses.
+    Status read_state(const Plan& plan, ValueId value, int64_t first, int64_t count, void* to);
+    // Forgets what was kept for a plan that is about to go.
+    void forget(const Plan& plan) { bound_.erase(&plan); }
+
+private:
+    struct Bound {
+        Bindings bind{};
+        std::vector<vks_tensor> args;  // Plan::args at actual extents
+    };
+    Result<Lane*> lane(Device& device);
+    Status transfer(const Plan& plan, const Transfer& t, const Step& step);
+    Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);
+    Bound& bind(const Plan& plan, const Bindings& b);
+
+    Trace* trace_;
+    std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
+    std::unordered_map<const Plan*, Bound> bound_;
+    std::vector<std::byte> bounce_;  // between two devices' memories
+};
+
+}  // namespace vks

@@ -1,0 +1,58 @@
+// A graph made ready to run: every node placed, every kernel prepared, every byte given a place. Immutable.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/exec/state.h"
+#include "backend/plan/placement.h"
+#include "backend/plan/segment.h"
+#include "backend/plan/weights.h"
+
+namespace vks {
+
+// One prepared node: arguments are Plan::args[first_arg, first_arg + arg_count).
+struct Launch {
+    Kernel kernel;
+    size_t first_arg = 0, arg_count = 0;
+    bool scratch = false;
+};
+
+// Why a node runs where it does.
+struct NodeReport {
+    size_t device = 0;
+    std::string variant, reason;
+};
+
+// What a device holds for one plan, beside weights and states.
+struct DevicePlan {
+    Device* device = nullptr;
+    Buffer arena_buffer;
+    std::byte* arena_map = nullptr;
+    Arena arena;
+    vks_tensor scratch{};            // U8 behind the arena's values
+    std::vector<Location> location;  // by ValueId: inputs, temporaries and states
+    uint64_t arena_bytes = 0;
+};
+
+// Weight stores by device, shared by the plans of a model.
+using WeightStores = std::map<Device*, std::unique_ptr<WeightStore>>;
+
+struct Plan {
+    std::shared_ptr<const Graph> graph;
+    std::vector<DevicePlan> devices;  // in the preference's order
+    std::vector<Segment> segments;
+    std::vector<Launch> launches;    // by node
+    std::vector<NodeReport> report;  // by node
+    std::vector<vks_tensor> args;    // launch arguments at maximum extents
+    std::vector<ValueId> arg_value;  // which value each of args is
+
+    // One line per node: "layers.0.mlp.up_proj  fp8_gemm  cpu  avx512  the only device".
+    std::string explain() const;
+};
+
+// Runs the passes. A prepare that fails bars that (node, device) pair and places again. Errors name the operator.
+Result<std::shared_ptr<const Plan>> make_plan(std::shared_ptr<const Graph> graph, const Preference& preference,
+                                              WeightStores& weights, State& state);
+
+}  // namespace vks

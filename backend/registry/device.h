@@ -1,0 +1,118 @@
+// One opened device of a plugin, in C++: owned handles instead of raw ones, Results instead of status codes.
+// Nothing here knows which plugin it talks to.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "backend/abi/plugin.hpp"
+#include "backend/base/result.h"
+
+namespace vks {
+
+class Device;
+
+// A handle that its device destroys. Move-only; must not outlive the Device.
+template <class T, void (*kDestroy)(Device&, T*)>
+class Owned {
+public:
+    Owned() = default;
+    Owned(Device& device, T* raw) : device_(&device), raw_(raw) {}
+    Owned(Owned&& o) noexcept : device_(o.device_), raw_(std::exchange(o.raw_, nullptr)) {}
+    Owned& operator=(Owned&& o) noexcept {
+        std::swap(device_, o.device_);
+        std::swap(raw_, o.raw_);
+        return *this;
+    }
+    ~Owned() {
+        if (raw_) kDestroy(*device_, raw_);
+    }
+    T* get() const { return raw_; }
+    explicit operator bool() const { return raw_ != nullptr; }
+
+private:
+    Device* device_ = nullptr;
+    T* raw_ = nullptr;
+};
+
+void destroy_buffer(Device&, vks_buffer*);
+void destroy_kernel(Device&, vks_kernel*);
+void destroy_stream(Device&, vks_stream*);
+void destroy_fence(Device&, vks_fence*);
+using Buffer = Owned<vks_buffer, destroy_buffer>;
+using Kernel = Owned<vks_kernel, destroy_kernel>;
+using Stream = Owned<vks_stream, destroy_stream>;
+using Fence = Owned<vks_fence, destroy_fence>;
+
+// A device's answer about one op.
+struct Support {
+    bool ok = false;
+    std::string reason;  // of a refusal
+    std::string variant;
+    uint64_t scratch_bytes = 0;
+    uint64_t est_ns = 0;
+    std::vector<uint32_t> arg_layout;
+};
+
+enum class Health { kOk, kUnhealthy, kLost };
+
+// Thread-safe except where the ABI says [stream] or [idle]. Health only ever gets worse.
+class Device {
+public:
+    // `index` counts within the plugin. The id is "cpu", or "vulkan:1" where the plugin has several.
+    static Result<std::unique_ptr<Device>> open(const vks_plugin& plugin, uint32_t index, std::string id,
+                                                const vks_host& host, const std::string& options);
+    ~Device();
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+
+    const std::string& id() const { return id_; }
+    const vks_plugin& plugin() const { return plugin_; }
+    const vks_info& info() const { return info_; }
+    bool has(uint64_t flag) const { return (info_.flags & flag) != 0; }
+
+    Health health() const { return health_.load(); }
+    std::string health_reason() const;
+    // Keeps the first reason of the worst state.
+    void mark(Health health, const std::string& reason);
+
+    // `what` names the purpose, for the message.
+    Result<Buffer> buffer(uint64_t bytes, uint32_t kind, void* import, const std::string& what);
+    void* map(const Buffer& buffer) const;
+    Support query(const vks_op& op);
+    uint64_t packed_bytes(const vks_tensor& tensor) const;
+    Result<Kernel> prepare(const vks_op& op, const std::string& what);
+    Result<Stream> stream();
+    Result<Fence> fence();
+    // [stream]
+    Status copy(const Stream& stream, const vks_tensor& from, const vks_tensor& to);
+    Status launch(const Stream& stream, const Kernel& kernel, std::span<const vks_tensor> args,
+                  const vks_tensor* scratch, const std::string& what);
+    Status submit(const Stream& stream, const Fence& fence, uint64_t value);
+    Status await(const Fence& fence, uint64_t value, uint64_t ns);
+
+private:
+    friend void destroy_buffer(Device&, vks_buffer*);
+    friend void destroy_kernel(Device&, vks_kernel*);
+    friend void destroy_stream(Device&, vks_stream*);
+    friend void destroy_fence(Device&, vks_fence*);
+    Device(const vks_plugin& plugin, std::string id) : plugin_(plugin), api_(*plugin.device), id_(std::move(id)) {}
+    Status check(vks_status status, const vks_error& error, const std::string& what);
+
+    const vks_plugin& plugin_;
+    const vks_device_api& api_;
+    std::string id_;
+    vks_device* raw_ = nullptr;
+    vks_info info_{};
+    std::atomic<Health> health_{Health::kOk};
+    mutable std::mutex mutex_;  // guards health_reason_
+    std::string health_reason_;
+};
+
+}  // namespace vks

@@ -1,0 +1,144 @@
+#include "backend/registry/loader.h"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+
+namespace vks {
+namespace {
+
+constexpr size_t kMaxOps = 4096;
+constexpr size_t kMaxName = 31;
+
+// Fields of version 1.0 end here; a plugin with less is older than any release.
+constexpr uint64_t kEntrySize = sizeof(vks_entry);
+constexpr uint64_t kPluginSize = sizeof(vks_plugin);
+constexpr uint64_t kDeviceApiSize = sizeof(vks_device_api);
+constexpr uint64_t kMaxTable = 1 << 16;  // no table of any future minor is longer: a lying size is refused
+
+std::string check_entry(const vks_entry& e) {
+    if (std::memcmp(e.magic, VKS_ABI_MAGIC, sizeof e.magic) != 0)
+        return "vks_plugin_entry: wanted magic " VKS_ABI_MAGIC ", found other bytes";
+    if (e.major != VKS_ABI_MAJOR) return fmt::format("ABI version: wanted major {}, found {}", VKS_ABI_MAJOR, e.major);
+    if (e.size < kEntrySize || e.size > kMaxTable)
+        return fmt::format("vks_plugin_entry: wanted a size from {}, found {}", kEntrySize, e.size);
+    if (e.minor_min > VKS_ABI_MINOR || e.minor_max < e.minor_min)
+        return fmt::format("ABI version: wanted minor {} or less, found {} to {}", VKS_ABI_MINOR, e.minor_min,
+                           e.minor_max);
+    if (!e.negotiate) return "vks_plugin_entry: negotiate is missing";
+    return {};
+}
+
+template <class F>
+void require(std::string& missing, F* function, const char* name) {
+    if (!function && missing.empty()) missing = fmt::format("{} is missing", name);
+}
+
+std::string check_table(const vks_plugin& p, uint32_t minor) {
+    if (p.size < kPluginSize || p.size > kMaxTable)
+        return fmt::format("plugin table: wanted a size from {}, found {}", kPluginSize, p.size);
+    if (p.major != VKS_ABI_MAJOR || p.minor > minor)
+        return fmt::format("plugin table: wanted version {}.{}, found {}.{}", VKS_ABI_MAJOR, minor, p.major, p.minor);
+    if (!p.name || !p.build || !p.ops) return "plugin table: name, build or ops is missing";
+    const size_t length = strnlen(p.name, kMaxName + 1);
+    const bool plain = std::all_of(p.name, p.name + length,
+                                   [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
+    if (length == 0 || length > kMaxName || !plain)
+        return "plugin name: wanted [a-z0-9_]{1,31}, found other characters";
+    if (!p.device) return "plugin table: device is missing";
+    const vks_device_api& d = *p.device;
+    if (d.size < kDeviceApiSize || d.size > kMaxTable)
+        return fmt::format("device table: wanted a size from {}, found {}", kDeviceApiSize, d.size);
+    std::string missing;
+    require(missing, p.enumerate, "enumerate");
+    require(missing, p.open, "open");
+    require(missing, p.close, "close");
+    require(missing, d.info, "info");
+    require(missing, d.buffer_create, "buffer_create");
+    require(missing, d.buffer_destroy, "buffer_destroy");
+    require(missing, d.buffer_map, "buffer_map");
+    require(missing, d.query, "query");
+    require(missing, d.packed_bytes, "packed_bytes");
+    require(missing, d.prepare, "prepare");
+    require(missing, d.kernel_destroy, "kernel_destroy");
+    require(missing, d.stream_create, "stream_create");
+    require(missing, d.stream_destroy, "stream_destroy");
+    require(missing, d.copy, "copy");
+    require(missing, d.launch, "launch");
+    require(missing, d.wait, "wait");
+    require(missing, d.submit, "submit");
+    require(missing, d.fence_create, "fence_create");
+    require(missing, d.fence_await, "fence_await");
+    require(missing, d.fence_destroy, "fence_destroy");
+    return missing;
+}
+
+std::string read_ops(const vks_plugin& p, std::vector<std::string>& ops) {
+    for (size_t i = 0; p.ops[i]; ++i) {
+        if (i == kMaxOps) return fmt::format("ops: wanted a NULL within {} entries, found none", kMaxOps);
+        const size_t length = strnlen(p.ops[i], 64);
+        const std::string_view id(p.ops[i], length);
+        if (length == 64 || id.find('/') == std::string_view::npos)
+            return fmt::format("ops: wanted name/revision, found {:.40}", id);
+        ops.emplace_back(id);
+    }
+    return {};
+}
+
+}  // namespace
+
+PluginFile load_plugin(const std::filesystem::path& path) {
+    PluginFile file;
+    file.path = path;
+    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) {
+        const char* reason = dlerror();
+        file.refusal = reason ? reason : "dlopen failed";
+        return file;
+    }
+    const auto* entry = static_cast<const vks_entry*>(dlsym(library, "vks_plugin_entry"));
+    if (!entry) {
+        file.refusal = "wanted the symbol vks_plugin_entry, found none";
+        return file;
+    }
+    file.refusal = check_entry(*entry);
+    if (!file.refusal.empty()) return file;
+    const uint32_t minor = std::min<uint32_t>(VKS_ABI_MINOR, entry->minor_max);
+    vks_error error{};
+    const vks_plugin* table = entry->negotiate(VKS_ABI_MAJOR, minor, &error);
+    if (!table) {
+        file.refusal = fmt::format("negotiate refused version {}.{}: {}", VKS_ABI_MAJOR, minor,
+                                   std::string(error.text, strnlen(error.text, sizeof error.text)));
+        return file;
+    }
+    file.refusal = check_table(*table, minor);
+    if (file.refusal.empty()) file.refusal = read_ops(*table, file.ops);
+    if (!file.refusal.empty()) return file;
+    file.table = table;
+    file.abi_major = table->major;
+    file.abi_minor = table->minor;
+    file.name = table->name;
+    file.build.assign(table->build, strnlen(table->build, 255));
+    return file;
+}
+
+std::vector<std::filesystem::path> find_plugins(const std::vector<std::filesystem::path>& dirs) {
+    std::vector<std::filesystem::path> found;
+    std::set<std::string> names;
+    for (const auto& dir : dirs) {
+        std::vector<std::filesystem::path> here;
+        std::error_code ignored;  // a directory that is not there has no plugins
+        for (const auto& item : std::filesystem::directory_iterator(dir, ignored)) {
+            const std::string name = item.path().filename().string();
+            if (name.starts_with("libvkseek_") && name.ends_with(".so")) here.push_back(item.path());
+        }
+        std::sort(here.begin(), here.end());
+        for (auto& path : here)
+            if (names.insert(path.filename().string()).second) found.push_back(std::move(path));
+    }
+    return found;
+}
+
+}  // namespace vks

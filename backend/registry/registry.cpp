@@ -1,0 +1,105 @@
+#include "backend/registry/registry.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "backend/base/log.h"
+
+namespace vks {
+namespace {
+
+constexpr uint32_t kMaxDevices = 64;  // a plugin whose enumerate never ends stops here
+
+void host_log(void*, int level, const char* text) {
+    if (text) log_line(static_cast<LogLevel>(level), std::string(text, strnlen(text, 1024)));
+}
+
+const void* host_extension(void*, const char*) {
+    return nullptr;
+}
+
+std::string refuse_second_name(const std::vector<std::unique_ptr<PluginFile>>& earlier, const PluginFile& file) {
+    for (const auto& other : earlier)
+        if (other->table && other->name == file.name)
+            return fmt::format("plugin name: wanted one not taken, found {} of {}", file.name, other->path.string());
+    return {};
+}
+
+}  // namespace
+
+Registry::Registry(const std::vector<std::filesystem::path>& dirs) {
+    host_.size = sizeof host_;
+    host_.log = host_log;
+    host_.extension = host_extension;
+    for (const auto& path : find_plugins(dirs)) {
+        auto file = std::make_unique<PluginFile>(load_plugin(path));
+        if (file->table) file->refusal = refuse_second_name(plugins_, *file);
+        if (!file->refusal.empty()) file->table = nullptr;
+        plugins_.push_back(std::move(file));
+    }
+    for (const auto& file : plugins_) {
+        if (!file->table) continue;
+        std::vector<std::unique_ptr<DeviceEntry>> here;
+        for (uint32_t i = 0; i < kMaxDevices; ++i) {
+            auto entry = std::make_unique<DeviceEntry>();
+            entry->plugin = file.get();
+            entry->index = i;
+            entry->info.size = sizeof(vks_info);
+            vks_error error{};
+            if (file->table->enumerate(i, &entry->info, &error) != VKS_OK) break;
+            entry->info.name[sizeof entry->info.name - 1] = 0;
+            entry->info.detail[sizeof entry->info.detail - 1] = 0;
+            here.push_back(std::move(entry));
+        }
+        for (auto& entry : here) {
+            entry->id = here.size() == 1 ? file->name : fmt::format("{}:{}", file->name, entry->index);
+            devices_.push_back(std::move(entry));
+        }
+    }
+}
+
+Registry::~Registry() {
+    for (size_t i = opened_.size(); i-- > 0;) opened_[i]->device.reset();
+}
+
+std::string Registry::known_ids() const {
+    std::string list;
+    for (const auto& entry : devices_) list += (list.empty() ? "" : ", ") + entry->id;
+    if (!list.empty()) return list;
+    return "no device at all (see vkseek plugins)";
+}
+
+Result<std::vector<DeviceEntry*>> Registry::select(const std::string& name) {
+    std::vector<DeviceEntry*> found;
+    const size_t colon = name.find(':');
+    const std::string plugin = name.substr(0, colon);
+    if (name == "auto") {
+        for (const bool fallback : {false, true})
+            for (const auto& e : devices_) {
+                const bool usable = !(e->info.flags & (VKS_DEVICE_UNUSABLE | VKS_DEVICE_SOFTWARE));
+                if (usable && fallback == ((e->info.flags & VKS_DEVICE_FALLBACK) != 0)) found.push_back(e.get());
+            }
+        if (found.empty()) return Error{Code::kNoBackend, "device (--backend auto): wanted any, found " + known_ids()};
+        return found;
+    }
+    for (const auto& e : devices_) {
+        if (e->plugin->name != plugin) continue;
+        if (colon != std::string::npos && name.substr(colon + 1) != std::to_string(e->index)) continue;
+        if (e->info.flags & VKS_DEVICE_UNUSABLE) {
+            if (colon == std::string::npos) continue;
+            return Error{Code::kNoBackend, fmt::format("device ({}): not usable: {}", name, e->info.detail)};
+        }
+        found.push_back(e.get());
+        return found;
+    }
+    return Error{Code::kNoBackend, fmt::format("device ({}): wanted one of a plugin, found {}", name, known_ids())};
+}
+
+Result<Device*> Registry::open(DeviceEntry& entry, const std::string& options) {
+    if (entry.device) return entry.device.get();
+    VKS_ASSIGN(entry.device, Device::open(*entry.plugin->table, entry.index, entry.id, host_, options));
+    opened_.push_back(&entry);
+    return entry.device.get();
+}
+
+}  // namespace vks
