@@ -10,19 +10,42 @@
 
 namespace vks {
 
-// `text` with control characters (C0, DEL, C1) written as \xNN, so that it stays one line on any terminal.
+// The length of the UTF-8 character that `text` begins with, 0 when it is none (overlong, surrogate, cut off, >
+// U+10FFFF).
+inline size_t utf8_length(std::string_view text) {
+    const auto byte = [&](size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+    const unsigned first = byte(0), second = byte(1);
+    if (first < 0x80) return text.empty() ? 0 : 1;
+    const size_t length = first >= 0xc2 && first < 0xe0   ? 2
+                          : first >= 0xe0 && first < 0xf0 ? 3
+                          : first >= 0xf0 && first < 0xf5 ? 4
+                                                          : 0;
+    for (size_t i = 1; i < length; ++i)
+        if ((byte(i) & 0xc0) != 0x80) return 0;
+    const bool overlong = (first == 0xe0 && second < 0xa0) || (first == 0xf0 && second < 0x90);
+    const bool outside = (first == 0xed && second >= 0xa0) || (first == 0xf4 && second >= 0x90);
+    return overlong || outside ? 0 : length;
+}
+
+// `text` with control characters (C0, DEL, C1) and bytes that are not UTF-8 written as \xNN, so that it stays one line
+// on any terminal and a string in any JSON.
 inline std::string one_line(std::string_view text) {
     std::string out;
     out.reserve(text.size());
-    for (size_t i = 0; i < text.size(); ++i) {
-        const auto byte = static_cast<unsigned char>(text[i]);
-        const bool c1 = byte == 0xc2 && i + 1 < text.size() && (static_cast<unsigned char>(text[i + 1]) & 0xe0) == 0x80;
-        if (byte < 0x20 || byte == 0x7f || c1) {
-            out += fmt::format("\\x{:02x}", byte);
-            if (c1) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(text[++i]));
-        } else {
-            out += text[i];
+    while (!text.empty()) {
+        const size_t length = utf8_length(text);
+        const auto first = static_cast<unsigned char>(text[0]);
+        const bool c1 = length == 2 && first == 0xc2 && (static_cast<unsigned char>(text[1]) & 0xe0) == 0x80;
+        const size_t taken = length == 0 ? 1 : length;
+        for (const char c : text.substr(0, taken)) {
+            const auto byte = static_cast<unsigned char>(c);
+            if (length == 0 || c1 || byte < 0x20 || byte == 0x7f) {
+                out += fmt::format("\\x{:02x}", byte);
+            } else {
+                out += c;
+            }
         }
+        text.remove_prefix(taken);
     }
     return out;
 }

@@ -61,6 +61,16 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
 }
 
 Status Executor::run(const Plan& plan, const Step& step) {
+    Status status = run_segments(plan, step);
+    for (const auto& [device, lane] : lanes_) {
+        if (!status && device->health() == Health::kLost) continue;
+        Status finished = lane->finish();
+        if (status && !finished) status = finished;
+    }
+    return status;
+}
+
+Status Executor::run_segments(const Plan& plan, const Step& step) {
     for (size_t i = 0; i < kSymbols; ++i)
         CHECK(step.bind[i] >= 1 && step.bind[i] <= plan.graph->max[i], "symbol {} bound to {} of {}", i, step.bind[i],
               plan.graph->max[i]);
@@ -78,8 +88,6 @@ Status Executor::run(const Plan& plan, const Step& step) {
         for (size_t i = segment.first; i < segment.last; ++i) VKS_TRY(launch(plan, i, bound, *here));
         VKS_TRY(here->submit());
     }
-    for (const DevicePlan& d : plan.devices)
-        if (const auto it = lanes_.find(d.device); it != lanes_.end()) VKS_TRY(it->second->finish());
     return {};
 }
 

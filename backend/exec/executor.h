@@ -25,7 +25,8 @@ public:
     // When `trace` is set, every launch is finished and timed by itself: slower, for --trace-file.
     explicit Executor(Trace* trace = nullptr) : trace_(trace) {}
 
-    // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed.
+    // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed. Nothing is in flight
+    // afterwards either way, except on a lost device.
     Status run(const Plan& plan, const Step& step);
     // Copies output `value`, at the extents of the last run of `plan`, into `to`.
     Status read(const Plan& plan, ValueId value, void* to);
@@ -42,6 +43,7 @@ private:
     Result<Lane*> lane(Device& device);
     Status transfer(const Plan& plan, const Transfer& t, const Step& step);
     Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);
+    Status run_segments(const Plan& plan, const Step& step);
     Bound& bind(const Plan& plan, const Bindings& b);
 
     Trace* trace_;

@@ -45,7 +45,9 @@ Status Trace::write(const std::filesystem::path& path) const {
                           {"args", {{"node", e.name}, {"variant", e.variant}}}});
     }
     std::ofstream out(path);
-    out << nlohmann::json{{"traceEvents", events}, {"displayTimeUnit", "ns"}};
+    const nlohmann::json document = {{"traceEvents", events}, {"displayTimeUnit", "ns"}};
+    // A name that is not UTF-8 must not throw.
+    out << document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
     out.close();
     if (!out)
         return Error{Code::kBadInput, fmt::format("trace ({}): wanted a file that can be written", path.string())};

@@ -47,6 +47,10 @@ std::vector<ValueId> GraphBuilder::call(const std::string& op, std::string name,
     if (params_size) node.params.assign(bytes, bytes + params_size);
     const OpRule* rule = find_rule(op);
     CHECK(rule && rule->params_size == params_size, "the builder calls {} with {} bytes of params", op, params_size);
+    if (node.inputs < rule->min_inputs || node.inputs > rule->max_inputs) {
+        mistake_ = fmt::format("node {} ({}): wrong number of inputs: {}", node.name, op, node.inputs);
+        return made;
+    }
     std::vector<const Value*> storage;
     auto shapes = rule->infer(view_of(graph_, node, storage));
     if (!shapes) {

@@ -15,12 +15,15 @@ std::string check_value(const Graph& g, const Value& v) {
         return fmt::format("value {}: wanted rank 1 to 4, found {}", v.name, v.shape.size());
     int64_t total = abi::element_bytes(v.dtype);
     for (const Dim& d : v.shape) {
-        const int64_t n = d.count < 0 || d.count > kMaxExtent ? -1 : d.bind(g.max);
-        if (n < 1 || n > kMaxExtent || __builtin_mul_overflow(total, n, &total))
+        const int64_t times = d.symbol == Symbol::kNone ? 1 : g.max[size_t(d.symbol)];
+        int64_t n = 0;
+        if (d.count < 1 || times < 1 || __builtin_mul_overflow(d.count, times, &n) || n > kMaxExtent ||
+            __builtin_mul_overflow(total, n, &total))
             return fmt::format("value {}: wanted extents from 1 that fit memory, found {}", v.name, to_string(v.shape));
     }
     if ((v.kind == Kind::kWeight) != (v.host != nullptr))
         return fmt::format("value {}: wanted memory for a weight and only there", v.name);
+    if (v.kind == Kind::kWeight && v.output) return fmt::format("value {}: wanted no weight as an output", v.name);
     return {};
 }
 

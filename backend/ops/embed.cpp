@@ -11,7 +11,8 @@ extern const OpRule rule_embed = {
     [](const NodeView& n) -> Result<std::vector<Dims>> {
         const Value *ids = n.in[0], *table = n.in[1];
         if (!ids || ids->dtype != VKS_I32 || ids->shape.size() != 1) return shape_error("ids", "i32 [T]", ids);
-        if (!table || table->shape.size() != 2) return shape_error("table", "[V, H]", table);
+        const bool plain = is_act(table, 2) || (is_matrix(table) && table->dtype == VKS_F16);
+        if (!plain) return shape_error("table", "an unquantised [V, H]", table);
         return std::vector<Dims>{{ids->shape[0], table->shape[1]}};
     },
     nullptr,

@@ -10,6 +10,8 @@ extern const OpRule rule_head_gemm = {
     sizeof(vks_head_gemm_params),
     [](const NodeView& n) -> Result<std::vector<Dims>> {
         const auto& p = n.get<vks_head_gemm_params>();
+        if (p.mode > VKS_HEAD_EXPAND)
+            return Error{Code::kBadInput, fmt::format("mode: wanted 0 or 1, found {}", p.mode)};
         const bool absorb = p.mode == VKS_HEAD_ABSORB;
         const int64_t heads = p.heads, in = absorb ? p.nope + p.rope : p.lora, out = absorb ? p.lora : p.v;
         const Value *x = n.in[0], *w = n.in[1];

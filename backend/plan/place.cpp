@@ -34,12 +34,16 @@ struct Placer {
         return size_t(at - preference.order.begin());
     }
 
+    const std::string& refusal(size_t node, size_t d) const {
+        static const std::string kBarred = "prepare failed";
+        return table[node][d].ok ? kBarred : table[node][d].reason;
+    }
+
     std::string refusals(size_t node) const {
         std::string text;
         for (size_t d = 0; d < devices(); ++d) {
             if (supports(node, d) || (d >= preference.general && named(node) != d)) continue;
-            const std::string why = table[node][d].ok ? "prepare failed" : table[node][d].reason;
-            text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", id(d), why);
+            text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", id(d), refusal(node, d));
         }
         return text.empty() ? "no device" : text;
     }
@@ -105,14 +109,14 @@ Result<std::vector<NodePlace>> Placer::by_cost() const {
     std::vector<NodePlace> places(nodes);
     if (nodes == 0) return places;
     size_t d = size_t(std::min_element(best.back().begin(), best.back().end()) - best.back().begin());
-    for (size_t i = nodes; i-- > 0; d = from[i + 1][d]) {
+    for (size_t i = nodes; i-- > 0; d = from[i][d]) {
         places[i].device = d;
         places[i].reason = fmt::format("cheapest path, {:.1f} us here", node_ns(i, d) / 1e3);
         for (size_t other = 0; other < preference.general; ++other)
             if (other != d)
                 places[i].reason += supports(i, other)
                                         ? fmt::format("; {}: {:.1f} us", id(other), node_ns(i, other) / 1e3)
-                                        : fmt::format("; {}: {}", id(other), table[i][other].reason);
+                                        : fmt::format("; {}: {}", id(other), refusal(i, other));
         if (i == 0) break;
     }
     return places;

@@ -50,6 +50,13 @@ using Kernel = Owned<vks_kernel, destroy_kernel>;
 using Stream = Owned<vks_stream, destroy_stream>;
 using Fence = Owned<vks_fence, destroy_fence>;
 
+// What a plugin wrote into `capacity` bytes, as one printable line: it may lack the terminator, or hold anything.
+std::string plugin_text(const char* text, size_t capacity);
+// The same in place, cut to fit, terminated.
+void make_printable(char* text, size_t capacity);
+// "device lost: <text of the plugin>"
+std::string status_text(vks_status status, const vks_error& error);
+
 // A device's answer about one op.
 struct Support {
     bool ok = false;
@@ -62,7 +69,8 @@ struct Support {
 
 enum class Health { kOk, kUnhealthy, kLost };
 
-// Thread-safe except where the ABI says [stream] or [idle]. Health only ever gets worse.
+// Thread-safe except where the ABI says [stream] or [idle]. Health only ever gets worse: DEVICE_LOST makes it kLost, an
+// INTERNAL error, an exception that the plugin lets out or a status of no known meaning kUnhealthy.
 class Device {
 public:
     // `index` counts within the plugin. The id is "cpu", or "vulkan:1" where the plugin has several.
@@ -84,9 +92,9 @@ public:
 
     // `what` names the purpose, for the message.
     Result<Buffer> buffer(uint64_t bytes, uint32_t kind, void* import, const std::string& what);
-    void* map(const Buffer& buffer) const;
+    void* map(const Buffer& buffer);
     Support query(const vks_op& op);
-    uint64_t packed_bytes(const vks_tensor& tensor) const;
+    uint64_t packed_bytes(const vks_tensor& tensor);
     Result<Kernel> prepare(const vks_op& op, const std::string& what);
     Result<Stream> stream();
     Result<Fence> fence();
@@ -95,6 +103,7 @@ public:
     Status launch(const Stream& stream, const Kernel& kernel, std::span<const vks_tensor> args,
                   const vks_tensor* scratch, const std::string& what);
     Status submit(const Stream& stream, const Fence& fence, uint64_t value);
+    // A device that doesn't get there in `ns` nanoseconds counts as lost.
     Status await(const Fence& fence, uint64_t value, uint64_t ns);
 
 private:
@@ -104,6 +113,10 @@ private:
     friend void destroy_fence(Device&, vks_fence*);
     Device(const vks_plugin& plugin, std::string id) : plugin_(plugin), api_(*plugin.device), id_(std::move(id)) {}
     Status check(vks_status status, const vks_error& error, const std::string& what);
+    template <class... P, class... A>
+    Status call(const std::string& what, vks_status (*function)(P...), A... args);
+    template <class R, class... P, class... A>
+    R value(const std::string& what, R (*function)(P...), A... args);
 
     const vks_plugin& plugin_;
     const vks_device_api& api_;

@@ -24,10 +24,16 @@ Result<std::unique_ptr<Lane>> Lane::create(Device& device) {
     return lane;
 }
 
+Lane::~Lane() {
+    if (stream_ && fence_ && device_.health() != Health::kLost) static_cast<void>(finish());
+}
+
 Status Lane::submit() {
     if (!pending_) return {};
     pending_ = false;
-    return device_.submit(stream_, fence_, ++submitted_);
+    VKS_TRY(device_.submit(stream_, fence_, submitted_ + 1));
+    ++submitted_;
+    return {};
 }
 
 Status Lane::finish() {
@@ -41,12 +47,14 @@ Status Lane::finish() {
 Status Lane::stage(uint64_t bytes) {
     const uint64_t wanted = std::min(bytes, kStagingMax);
     if (staging_bytes_ >= wanted) return {};
+    VKS_TRY(finish());  // a copy may still be reading the smaller one
+    staging_bytes_ = 0;
     VKS_ASSIGN(staging_, device_.buffer(wanted, VKS_BUFFER_HOST, nullptr, "staging memory"));
-    staging_bytes_ = wanted;
     staging_map_ = static_cast<std::byte*>(device_.map(staging_));
     if (!staging_map_)
         return Error{Code::kNoBackend,
                      fmt::format("staging memory ({}): wanted a host address, found none", device_.id())};
+    staging_bytes_ = wanted;
     return {};
 }
 
@@ -94,6 +102,7 @@ Status Lane::pack(const void* from, vks_tensor row_major, vks_tensor packed) {
     std::memcpy(mapped, from, bytes);
     row_major.buffer = source.get();
     row_major.offset = 0;
+    row_major.flags = packed.flags = 0;
     VKS_TRY(device_.copy(stream_, row_major, packed));
     touched();
     return finish();

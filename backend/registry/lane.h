@@ -17,6 +17,10 @@ struct Location {
 class Lane {
 public:
     static Result<std::unique_ptr<Lane>> create(Device& device);
+    // Waits for its work, unless the device is lost.
+    ~Lane();
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
 
     Device& device() const { return device_; }
     const Stream& stream() const { return stream_; }

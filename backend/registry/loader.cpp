@@ -6,6 +6,8 @@
 #include <cstring>
 #include <set>
 
+#include "backend/registry/device.h"
+
 namespace vks {
 namespace {
 
@@ -31,6 +33,20 @@ std::string check_entry(const vks_entry& e) {
     return {};
 }
 
+bool is_name(std::string_view text) {
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+    return !text.empty() && std::all_of(text.begin(), text.end(), plain);
+}
+
+// "rms_norm/1"
+bool is_op_id(std::string_view text) {
+    const size_t slash = text.find('/');
+    if (slash == std::string_view::npos || !is_name(text.substr(0, slash))) return false;
+    const std::string_view revision = text.substr(slash + 1);
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    return !revision.empty() && std::all_of(revision.begin(), revision.end(), digit);
+}
+
 template <class F>
 void require(std::string& missing, F* function, const char* name) {
     if (!function && missing.empty()) missing = fmt::format("{} is missing", name);
@@ -43,9 +59,7 @@ std::string check_table(const vks_plugin& p, uint32_t minor) {
         return fmt::format("plugin table: wanted version {}.{}, found {}.{}", VKS_ABI_MAJOR, minor, p.major, p.minor);
     if (!p.name || !p.build || !p.ops) return "plugin table: name, build or ops is missing";
     const size_t length = strnlen(p.name, kMaxName + 1);
-    const bool plain = std::all_of(p.name, p.name + length,
-                                   [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; });
-    if (length == 0 || length > kMaxName || !plain)
+    if (length > kMaxName || !is_name({p.name, length}))
         return "plugin name: wanted [a-z0-9_]{1,31}, found other characters";
     if (!p.device) return "plugin table: device is missing";
     const vks_device_api& d = *p.device;
@@ -80,8 +94,8 @@ std::string read_ops(const vks_plugin& p, std::vector<std::string>& ops) {
         if (i == kMaxOps) return fmt::format("ops: wanted a NULL within {} entries, found none", kMaxOps);
         const size_t length = strnlen(p.ops[i], 64);
         const std::string_view id(p.ops[i], length);
-        if (length == 64 || id.find('/') == std::string_view::npos)
-            return fmt::format("ops: wanted name/revision, found {:.40}", id);
+        if (length == 64 || !is_op_id(id))
+            return fmt::format("ops: wanted name/revision, found {:.40}", plugin_text(id.data(), length));
         ops.emplace_back(id);
     }
     return {};
@@ -95,7 +109,7 @@ PluginFile load_plugin(const std::filesystem::path& path) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         const char* reason = dlerror();
-        file.refusal = reason ? reason : "dlopen failed";
+        file.refusal = reason ? plugin_text(reason, 1024) : "dlopen failed";
         return file;
     }
     const auto* entry = static_cast<const vks_entry*>(dlsym(library, "vks_plugin_entry"));
@@ -107,10 +121,14 @@ PluginFile load_plugin(const std::filesystem::path& path) {
     if (!file.refusal.empty()) return file;
     const uint32_t minor = std::min<uint32_t>(VKS_ABI_MINOR, entry->minor_max);
     vks_error error{};
-    const vks_plugin* table = entry->negotiate(VKS_ABI_MAJOR, minor, &error);
+    const vks_plugin* table = nullptr;
+    abi::guard(&error, [&] {
+        table = entry->negotiate(VKS_ABI_MAJOR, minor, &error);
+        return vks_status{VKS_OK};
+    });
     if (!table) {
         file.refusal = fmt::format("negotiate refused version {}.{}: {}", VKS_ABI_MAJOR, minor,
-                                   std::string(error.text, strnlen(error.text, sizeof error.text)));
+                                   plugin_text(error.text, sizeof error.text));
         return file;
     }
     file.refusal = check_table(*table, minor);
@@ -120,7 +138,7 @@ PluginFile load_plugin(const std::filesystem::path& path) {
     file.abi_major = table->major;
     file.abi_minor = table->minor;
     file.name = table->name;
-    file.build.assign(table->build, strnlen(table->build, 255));
+    file.build = plugin_text(table->build, 255);
     return file;
 }
 
@@ -129,10 +147,11 @@ std::vector<std::filesystem::path> find_plugins(const std::vector<std::filesyste
     std::set<std::string> names;
     for (const auto& dir : dirs) {
         std::vector<std::filesystem::path> here;
-        std::error_code ignored;  // a directory that is not there has no plugins
-        for (const auto& item : std::filesystem::directory_iterator(dir, ignored)) {
-            const std::string name = item.path().filename().string();
-            if (name.starts_with("libvkseek_") && name.ends_with(".so")) here.push_back(item.path());
+        std::error_code error;  // a directory that is not there has no plugins
+        for (auto item = std::filesystem::directory_iterator(dir, error); !error && item != end(item);
+             item.increment(error)) {
+            const std::string name = item->path().filename().string();
+            if (name.starts_with("libvkseek_") && name.ends_with(".so")) here.push_back(item->path());
         }
         std::sort(here.begin(), here.end());
         for (auto& path : here)

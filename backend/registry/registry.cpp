@@ -1,17 +1,16 @@
 #include "backend/registry/registry.h"
 
-#include <cstdlib>
-#include <cstring>
+#include <algorithm>
 
 #include "backend/base/log.h"
 
 namespace vks {
 namespace {
 
-constexpr uint32_t kMaxDevices = 64;  // a plugin whose enumerate never ends stops here
+constexpr uint32_t kMaxDevices = 64;  // a plugin whose enumerate never ends is refused
 
 void host_log(void*, int level, const char* text) {
-    if (text) log_line(static_cast<LogLevel>(level), std::string(text, strnlen(text, 1024)));
+    if (text) log_line(static_cast<LogLevel>(std::clamp(level, 0, 3)), plugin_text(text, 1024));
 }
 
 const void* host_extension(void*, const char*) {
@@ -23,6 +22,30 @@ std::string refuse_second_name(const std::vector<std::unique_ptr<PluginFile>>& e
         if (other->table && other->name == file.name)
             return fmt::format("plugin name: wanted one not taken, found {} of {}", file.name, other->path.string());
     return {};
+}
+
+// The devices of a plugin; sets its refusal when it can't list them.
+std::vector<std::unique_ptr<DeviceEntry>> list_devices(PluginFile& file) {
+    std::vector<std::unique_ptr<DeviceEntry>> found;
+    for (uint32_t i = 0;; ++i) {
+        auto entry = std::make_unique<DeviceEntry>();
+        entry->plugin = &file;
+        entry->index = i;
+        entry->info.size = sizeof(vks_info);
+        vks_error error{};
+        const vks_status status = abi::guard(&error, [&] { return file.table->enumerate(i, &entry->info, &error); });
+        if (status == VKS_UNSUPPORTED) break;
+        if (status != VKS_OK) {
+            file.refusal = fmt::format("enumerate: {}", status_text(status, error));
+        } else if (i == kMaxDevices) {
+            file.refusal = fmt::format("enumerate: wanted at most {} devices, found more", kMaxDevices);
+        }
+        if (!file.refusal.empty()) return {};
+        make_printable(entry->info.name, sizeof entry->info.name);
+        make_printable(entry->info.detail, sizeof entry->info.detail);
+        found.push_back(std::move(entry));
+    }
+    return found;
 }
 
 }  // namespace
@@ -39,18 +62,8 @@ Registry::Registry(const std::vector<std::filesystem::path>& dirs) {
     }
     for (const auto& file : plugins_) {
         if (!file->table) continue;
-        std::vector<std::unique_ptr<DeviceEntry>> here;
-        for (uint32_t i = 0; i < kMaxDevices; ++i) {
-            auto entry = std::make_unique<DeviceEntry>();
-            entry->plugin = file.get();
-            entry->index = i;
-            entry->info.size = sizeof(vks_info);
-            vks_error error{};
-            if (file->table->enumerate(i, &entry->info, &error) != VKS_OK) break;
-            entry->info.name[sizeof entry->info.name - 1] = 0;
-            entry->info.detail[sizeof entry->info.detail - 1] = 0;
-            here.push_back(std::move(entry));
-        }
+        auto here = list_devices(*file);
+        if (!file->refusal.empty()) file->table = nullptr;
         for (auto& entry : here) {
             entry->id = here.size() == 1 ? file->name : fmt::format("{}:{}", file->name, entry->index);
             devices_.push_back(std::move(entry));
