@@ -1,0 +1,32 @@
+// Runs the program (or another) as a child and waits for it: what it wrote, how it ended.
+#pragma once
+#include <sys/types.h>
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vks::test {
+
+struct RunOptions {
+    std::filesystem::path program;           // empty: vkseek as built
+    std::string input;                       // all of standard input
+    std::map<std::string, std::string> env;  // added to the caller's, without VKSEEK_*
+    std::chrono::seconds timeout{300};       // the child is killed then
+    // Called with the child and all of its stdout so far, whenever there is more.
+    std::function<void(pid_t, std::string_view)> on_output;
+};
+
+struct Ran {
+    int status = -1;  // exit status; 128 + signal if it was killed; -1 if it didn't start
+    std::string out, err;
+};
+
+// The child sees file descriptors 0 to 2 only.
+Ran run_program(const std::vector<std::string>& arguments, const RunOptions& options = {});
+
+}  // namespace vks::test
