@@ -1,0 +1,215 @@
+#include "frontend/io/checkpoint.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <new>
+
+#include "backend/base/bad_input.h"
+#include "frontend/io/index.h"
+#include "frontend/model/layout.h"
+
+namespace vks {
+namespace {
+
+std::string names_of(std::initializer_list<DType> dtypes) {
+    std::string text;
+    for (const DType dtype : dtypes) text += (text.empty() ? "" : " or ") + std::string(dtype_name(dtype));
+    return text;
+}
+
+bool is_there(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return std::filesystem::exists(path, ignored);
+}
+
+// 3 for "model.layers.3.<anything>", -1 for other names.
+int64_t layer_of(std::string_view name) {
+    constexpr std::string_view kPrefix = "model.layers.";
+    if (!name.starts_with(kPrefix)) return -1;
+    int64_t layer = -1;
+    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
+    return layer;
+}
+
+}  // namespace
+
+Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
+    std::error_code ignored;
+    if (!std::filesystem::is_directory(dir, ignored)) {
+        return bad_input("model ({}): wanted a folder with config.json and *.safetensors, found {}", dir.string(),
+                         is_there(dir) ? "a file" : "nothing");
+    }
+    Checkpoint checkpoint;
+    checkpoint.dir_ = dir;
+    VKS_ASSIGN(checkpoint.config_, ModelConfig::load(dir));
+    VKS_ASSIGN(checkpoint.generation_, GenerationDefaults::load(dir, checkpoint.config_.vocab_size));
+    if (!checkpoint.generation_.eos_token_ids.empty()) {
+        checkpoint.config_.eos_token_ids = checkpoint.generation_.eos_token_ids;
+    }
+    const std::filesystem::path single = dir / "model.safetensors", index = dir / "model.safetensors.index.json";
+    if (is_there(single)) {
+        VKS_TRY(checkpoint.map_single(single));
+    } else if (is_there(index)) {
+        VKS_TRY(checkpoint.map_shards(index));
+    } else {
+        return bad_input("weights ({}): wanted model.safetensors or model.safetensors.index.json, found neither",
+                         dir.string());
+    }
+    VKS_TRY(checkpoint.verify());
+    return checkpoint;
+}
+
+Status Checkpoint::map_single(const std::filesystem::path& path) {
+    weights_ = path;
+    VKS_ASSIGN(SafetensorsFile file, SafetensorsFile::open(path));
+    files_.push_back(std::move(file));
+    tensors_.reserve(files_.front().tensors().size());
+    for (const TensorView& tensor : files_.front().tensors()) tensors_.emplace(tensor.name, &tensor);
+    return {};
+}
+
+Status Checkpoint::map_shards(const std::filesystem::path& path) {
+    weights_ = path;
+    VKS_ASSIGN(const ShardIndex index, ShardIndex::load(path));
+    files_.reserve(index.shards.size());
+    for (const std::string& shard : index.shards) {
+        if (!is_there(dir_ / shard)) {
+            return bad_input("shard ({}): wanted {}, which the index names, found nothing", (dir_ / shard).string(),
+                             quote(shard));
+        }
+        VKS_ASSIGN(SafetensorsFile file, SafetensorsFile::open(dir_ / shard));
+        files_.push_back(std::move(file));
+    }
+    tensors_.reserve(index.tensors.size());
+    for (const ShardIndex::Tensor& entry : index.tensors) {
+        const TensorView* tensor = files_[entry.shard].find(entry.name);
+        if (tensor == nullptr) {
+            return bad_input("tensor {} ({}): wanted it in {}, as the index says, found nothing", quote(entry.name),
+                             path.string(), quote(index.shards[entry.shard]));
+        }
+        tensors_.emplace(tensor->name, tensor);
+    }
+    return {};
+}
+
+Status Checkpoint::verify() const {
+    std::unordered_set<const TensorView*> used;
+    VKS_TRY(for_each_tensor(config_, [&](const TensorSpec& spec) -> Status {
+        if (spec.optional && find(spec.name) == nullptr) return {};
+        if (spec.cols == 0) {
+            const auto found = require(spec.name, {DType::kBF16, DType::kF16, DType::kF32}, {spec.rows});
+            if (!found) return found.error();
+        } else {
+            const auto found = matrix_views(spec.name, spec.rows, spec.cols, spec.may_be_fp8);
+            if (!found) return found.error();
+            if (found->scale) used.insert(find(scale_name(spec.name)));
+        }
+        used.insert(find(spec.name));
+        return {};
+    }));
+    return refuse_unexpected(used);
+}
+
+// A layer with more than the configuration explains would run, and give wrong text.
+Status Checkpoint::refuse_unexpected(const std::unordered_set<const TensorView*>& used) const {
+    const TensorView* first = nullptr;
+    for (const auto& [name, tensor] : tensors_) {
+        const int64_t layer = layer_of(name);
+        if (layer < 0 || used.contains(tensor) || name.find(".rotary_emb.") != std::string_view::npos) continue;
+        // MTP modules may be left aside by setting their number to 0.
+        if (layer >= config_.total_layers() && find(layer_prefix(layer) + "eh_proj.weight") != nullptr) continue;
+        if (first == nullptr || name < first->name) first = tensor;
+    }
+    if (first == nullptr) return {};
+    return bad_input("tensor {} ({}): wanted only weights that config.json explains, found this one",
+                     quote(first->name), first->file_name());
+}
+
+uint64_t Checkpoint::tensor_bytes() const {
+    uint64_t sum = 0;
+    for (const auto& [name, tensor] : tensors_) sum += tensor->bytes;
+    return sum;
+}
+
+const TensorView* Checkpoint::find(std::string_view name) const {
+    const auto at = tensors_.find(name);
+    return at == tensors_.end() ? nullptr : at->second;
+}
+
+Result<TensorView> Checkpoint::require(std::string_view name, std::initializer_list<DType> dtypes,
+                                       const Shape& shape) const {
+    const TensorView* tensor = find(name);
+    if (tensor == nullptr) {
+        return bad_input("tensor {} ({}): wanted {} {}, found nothing", quote(name), weights_.string(),
+                         names_of(dtypes), shape.text());
+    }
+    if (std::ranges::find(dtypes, tensor->dtype) == dtypes.end() || tensor->shape != shape) {
+        return bad_input("tensor {} ({}): wanted {} {}, found {} {}", quote(name), tensor->file_name(),
+                         names_of(dtypes), shape.text(), dtype_name(tensor->dtype), tensor->shape.text());
+    }
+    return *tensor;
+}
+
+Result<Matrix> Checkpoint::matrix_views(std::string_view name, int64_t rows, int64_t cols, bool fp8) const {
+    const Shape shape = {rows, cols};
+    auto weight = fp8 ? require(name, {DType::kF8E4M3, DType::kBF16, DType::kF16, DType::kF32}, shape)
+                      : require(name, {DType::kBF16, DType::kF16, DType::kF32}, shape);
+    if (!weight) return weight.error();
+    Matrix matrix = {*weight, std::nullopt, rows, cols};
+    const std::string scale = scale_name(name);
+    if (weight->dtype != DType::kF8E4M3) {
+        if (find(scale) == nullptr) return matrix;
+        return bad_input("tensor {} ({}): wanted F8_E4M3, as there is {}, found {}", quote(name), weight->file_name(),
+                         quote(scale), dtype_name(weight->dtype));
+    }
+    if (!config_.fp8) {
+        return bad_input(
+            "tensor {} ({}): wanted a quantization_config in config.json that explains F8_E4M3, found none",
+            quote(name), weight->file_name());
+    }
+    VKS_ASSIGN(matrix.scale, require(scale, {DType::kF32}, {scale_blocks(rows), scale_blocks(cols)}));
+    return matrix;
+}
+
+Result<Matrix> Checkpoint::matrix(std::string_view name, int64_t rows, int64_t cols, bool fp8) const {
+    VKS_ASSIGN(Matrix matrix, matrix_views(name, rows, cols, fp8));
+    VKS_TRY(settle(matrix.weight));
+    if (matrix.scale) VKS_TRY(settle(*matrix.scale));
+    return matrix;
+}
+
+Result<Vector> Checkpoint::vector(std::string_view name, int64_t size) const {
+    VKS_ASSIGN(TensorView view, require(name, {DType::kBF16, DType::kF16, DType::kF32}, {size}));
+    VKS_TRY(settle(view));
+    return Vector{view, size};
+}
+
+Result<Matrix> Checkpoint::head() const {
+    const bool tied = config_.tie_word_embeddings && find("lm_head.weight") == nullptr;
+    return matrix(tied ? "model.embed_tokens.weight" : "lm_head.weight", config_.vocab_size, config_.hidden_size,
+                  false);
+}
+
+Status Checkpoint::settle(TensorView& view) const {
+    if (view.aligned()) return {};
+    const std::lock_guard lock(copies_->mutex);
+    auto& copy = copies_->by_name[view.name];
+    if (copy == nullptr) {
+        copy.reset(new (std::nothrow) std::byte[view.bytes]);
+        if (copy == nullptr) {
+            return bad_input("tensor {} ({}): wanted memory for an aligned copy of {} bytes, found too little",
+                             quote(view.name), view.file_name(), view.bytes);
+        }
+        std::memcpy(copy.get(), view.data, view.bytes);
+    }
+    view.data = copy.get();
+    return {};
+}
+
+Status Checkpoint::check_unchanged() const {
+    for (const SafetensorsFile& file : files_) VKS_TRY(file.file().check_size());
+    return {};
+}
+
+}  // namespace vks
