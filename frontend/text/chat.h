@@ -1,0 +1,46 @@
+// A checkpoint's chat template: turns a conversation into the prompt text that Transformers' apply_chat_template gives.
+// Neither tokenizes nor runs the model.
+#pragma once
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "backend/base/result.h"
+#include "frontend/text/template.h"
+
+namespace vks {
+
+// Immutable, cheap to copy except for a few short strings; const members may be called from any thread.
+class ChatTemplate {
+public:
+    // Reads `chat_template` and the special tokens' texts from `model_dir`/tokenizer_config.json, or the template from
+    // chat_template.jinja beside it if the field is absent or null.
+    // Errors (kBadInput): unreadable files, wrong kinds of fields, no template at all, what Template::parse refuses.
+    static Result<ChatTemplate> load(const std::filesystem::path& model_dir);
+
+    // From its source. A special token that is nullopt is undefined in the template. `name` is what errors call it.
+    static Result<ChatTemplate> parse(std::string source, std::optional<std::string> bos_token,
+                                      std::optional<std::string> eos_token, std::string name);
+
+    // Renders an array of messages, or an object {"messages", "add_generation_prompt", "tools", ...}. Each message is
+    // an object with a string "role". Absent, `add_generation_prompt` is false, `tools` and `documents` are None; any
+    // other member becomes a variable of the template ("thinking", say). Errors (kBadInput): a document of another
+    // form, what Template::render reports.
+    Result<std::string> render(const nlohmann::ordered_json& document) const;
+
+private:
+    using Tokens = std::vector<std::pair<std::string, std::string>>;  // name of the variable, text
+    ChatTemplate(Template parsed, Tokens tokens) : template_(std::move(parsed)), tokens_(std::move(tokens)) {}
+
+    Template template_;
+    Tokens tokens_;
+};
+
+// Reads the JSON text of such a document. Keeps the order of keys; of equal keys the last counts, as in Python.
+// Errors (kBadInput), naming `name`: not JSON, more than 100 levels deep, an integer that 64 bits do not hold.
+Result<nlohmann::ordered_json> parse_chat_document(std::string_view text, std::string_view name);
+
+}  // namespace vks
