@@ -1,0 +1,250 @@
+// query, prepare and launch: everything a caller might get wrong is found here, the operators trust their arguments.
+#include "plugins/cpu/kernel.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "plugins/cpu/op_list.h"
+
+namespace vks::cpu {
+namespace {
+
+using abi::fail;
+
+// Larger dims are refused, so that the operators' own arithmetic on two of them can't overflow.
+constexpr int64_t kMaxExtent = int64_t{1} << 40;
+
+const Op* find(const char* id) {
+    for (const Op* op : op_list()) {
+        if (std::strcmp(op->id, id) == 0) return op;
+    }
+    return nullptr;
+}
+
+// Is this a description the plugin understands? `text` gets the reason why not.
+bool understood(const vks_tensor& t, std::string& text) {
+    if (t.dtype == VKS_NONE) {
+        if (t.rank == 0) return true;
+        text = "wanted rank 0 for an absent argument, found " + std::to_string(t.rank);
+        return false;
+    }
+    bool ok = true;
+    reach(t, ok);
+    if (abi::element_bytes(t.dtype) == 0) {
+        text = "wanted a known dtype, found " + std::to_string(t.dtype);
+    } else if (t.layout != VKS_ROW_MAJOR || (t.flags & ~uint32_t{VKS_TENSOR_CONSTANT}) != 0) {
+        text = "wanted row-major without unknown flags, found layout " + std::to_string(t.layout) + ", flags " +
+               std::to_string(t.flags);
+    } else if (!ok || !abi::contiguous(t)) {
+        text = "wanted 1 to 4 dimensions, contiguous";
+    } else {
+        return true;
+    }
+    return false;
+}
+
+Arg at_maximum(const vks_tensor& t) {
+    Arg arg;
+    arg.dtype = t.dtype;
+    arg.rank = t.rank;
+    for (uint32_t i = 0; i < t.rank; ++i) arg.dim[i] = abi::extent(t, i);
+    return arg;
+}
+
+struct Resolved {
+    const Op* op = nullptr;
+    const Variant* variant = nullptr;
+    std::vector<Arg> args;
+    Signature signature;
+    uint64_t scratch_bytes = 0;
+};
+
+const Variant* choose(const vks_device& device, const Op& op, const Signature& signature) {
+    for (const Variant* variant : op.variants) {
+        const bool plain = variant == op.variants.back();
+        const bool portable = variant->name == nullptr;
+        if (!plain && device.portable_only && !portable) continue;
+        if (variant->usable && !variant->usable(signature)) continue;
+        const char* name = portable ? variant->dynamic_name() : variant->name;
+        if (!plain && !device.variant.empty() && device.variant != name) continue;
+        return variant;
+    }
+    return nullptr;
+}
+
+// Finds the implementation of `op`, or says UNSUPPORTED with the reason.
+vks_status resolve(const vks_device& device, const vks_op& op, Resolved& out, vks_error* error) {
+    if (op.size < sizeof(vks_op) || !op.op || (op.arg_count != 0 && !op.args) || (op.params_size != 0 && !op.params)) {
+        return fail(error, VKS_INVALID,
+                    "vks_op: wanted a name, arguments and params, found a null pointer or size %llu",
+                    static_cast<unsigned long long>(op.size));
+    }
+    out.op = find(op.op);
+    if (!out.op) return fail(error, VKS_UNSUPPORTED, "unknown operator %.64s", op.op);
+    if (op.params_size != out.op->params_size) {
+        return fail(error, VKS_UNSUPPORTED, "%s params: wanted %llu bytes, found %llu", op.op,
+                    static_cast<unsigned long long>(out.op->params_size),
+                    static_cast<unsigned long long>(op.params_size));
+    }
+    if (op.arg_count > kMaxArgs) {
+        return fail(error, VKS_UNSUPPORTED, "%s: wanted at most %zu arguments, found %llu", op.op, kMaxArgs,
+                    static_cast<unsigned long long>(op.arg_count));
+    }
+    std::string text;
+    for (uint64_t i = 0; i < op.arg_count; ++i) {
+        if (!understood(op.args[i], text)) {
+            return fail(error, VKS_UNSUPPORTED, "%s argument %llu: %s", op.op, static_cast<unsigned long long>(i),
+                        text.c_str());
+        }
+        out.args.push_back(at_maximum(op.args[i]));
+    }
+    out.signature = {out.args, op.params, op.params_size, device.pool.threads()};
+    text = out.op->check(out.signature);
+    if (!text.empty()) return fail(error, VKS_UNSUPPORTED, "%s %s", op.op, text.c_str());
+    out.variant = choose(device, *out.op, out.signature);
+    if (!out.variant) return fail(error, VKS_UNSUPPORTED, "%s: no variant for these arguments", op.op);
+    out.scratch_bytes = out.variant->scratch ? out.variant->scratch(out.signature) : 0;
+    return VKS_OK;
+}
+
+// An argument given to a launch must be what prepare was told, at most as large where a dim was "at most".
+const char* mismatch(const vks_tensor& declared, const vks_tensor& given) {
+    if (given.dtype != declared.dtype) return "another dtype than prepared";
+    if (given.rank != declared.rank) return "another rank than prepared";
+    if (given.layout != VKS_ROW_MAJOR || given.flags != 0) return "not row-major";
+    for (uint32_t i = 0; i < given.rank; ++i) {
+        const int64_t maximum = declared.dim[i];
+        const bool fits = maximum < 0 ? given.dim[i] >= 0 && given.dim[i] <= -maximum : given.dim[i] == maximum;
+        if (!fits) return "another dim than prepared";
+    }
+    return abi::contiguous(given) ? nullptr : "not contiguous";
+}
+
+}  // namespace
+
+uint64_t reach(const vks_tensor& t, bool& ok) {
+    if (t.rank < 1 || t.rank > 4) {
+        ok = false;
+        return 0;
+    }
+    // The last element's index, and whether there is one at all.
+    int64_t last = 0;
+    bool empty = false;
+    for (uint32_t i = 0; i < t.rank; ++i) {
+        if (t.dim[i] < -kMaxExtent || t.dim[i] > kMaxExtent || t.stride[i] < 0) ok = false;
+        if (!ok) return 0;
+        const int64_t n = abi::extent(t, i);
+        int64_t span = 0;
+        if (n == 0) {
+            empty = true;
+        } else if (__builtin_mul_overflow(n - 1, t.stride[i], &span) || __builtin_add_overflow(last, span, &last)) {
+            ok = false;
+            return 0;
+        }
+    }
+    if (last > INT64_MAX / 8 - 1) ok = false;
+    return empty || !ok ? 0 : static_cast<uint64_t>((last + 1) * abi::element_bytes(t.dtype));
+}
+
+std::byte* locate(const vks_device& device, const vks_tensor& t, const char* what, vks_error* error) {
+    bool ok = true;
+    const uint64_t bytes = reach(t, ok);
+    const vks_buffer* buffer = t.buffer;
+    const char* wrong = nullptr;
+    if (!ok) {
+        wrong = "bad dims or strides";
+    } else if (!buffer || buffer->device != &device) {
+        wrong = "no buffer of this device";
+    } else if (t.offset > buffer->bytes || bytes > buffer->bytes - t.offset) {
+        wrong = "a tensor that leaves its buffer";
+    } else if ((reinterpret_cast<uintptr_t>(buffer->data) + t.offset) %
+               static_cast<uint64_t>(std::max<int64_t>(1, abi::element_bytes(t.dtype)))) {
+        wrong = "an address that is no multiple of the element size";
+    }
+    if (wrong) {
+        fail(error, VKS_INVALID, "%s: found %s", what, wrong);
+        return nullptr;
+    }
+    return buffer->data + t.offset;
+}
+
+vks_status query(vks_device& device, const vks_op& op, vks_support& support, vks_error* error) {
+    Resolved resolved;
+    const vks_status status = resolve(device, op, resolved, error);
+    if (status != VKS_OK && status != VKS_UNSUPPORTED) return status;
+    support.verdict = status;
+    support.scratch_bytes = resolved.scratch_bytes;
+    support.est_ns = 0;
+    if (status == VKS_UNSUPPORTED) return VKS_OK;
+    if (support.arg_layout) std::fill_n(support.arg_layout, op.arg_count, uint32_t{VKS_ROW_MAJOR});
+    const Variant& variant = *resolved.variant;
+    std::snprintf(support.variant, sizeof support.variant, "%s", variant.name ? variant.name : variant.dynamic_name());
+    return VKS_OK;
+}
+
+vks_status prepare(vks_device& device, const vks_op& op, std::unique_ptr<vks_kernel>& kernel, vks_error* error) {
+    Resolved resolved;
+    const vks_status status = resolve(device, op, resolved, error);
+    if (status != VKS_OK) return status;
+    auto made = std::make_unique<vks_kernel>();
+    made->device = &device;
+    made->op = resolved.op;
+    made->variant = resolved.variant;
+    made->scratch_bytes = resolved.scratch_bytes;
+    if (op.params_size > made->params.size()) return fail(error, VKS_INTERNAL, "%s: params too large", op.op);
+    if (op.params_size != 0) std::memcpy(made->params.data(), op.params, op.params_size);
+    made->args = std::move(resolved.args);
+    made->declared.assign(op.args, op.args + op.arg_count);
+    for (uint32_t i = 0; i < op.arg_count; ++i) {
+        if (op.args[i].dtype == VKS_NONE) continue;
+        if (!(op.args[i].flags & VKS_TENSOR_CONSTANT)) {
+            made->given.push_back(i);
+            continue;
+        }
+        made->args[i].data = locate(device, op.args[i], resolved.op->id, error);
+        if (!made->args[i].data) return VKS_INVALID;
+    }
+    kernel = std::move(made);
+    return VKS_OK;
+}
+
+vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor* given, uint64_t count,
+                  const vks_tensor* scratch, vks_error* error) {
+    const char* id = kernel.op->id;
+    if (kernel.device != stream.device) return fail(error, VKS_INVALID, "%s: a kernel of another device", id);
+    if (count != kernel.given.size() || (count != 0 && !given)) {
+        return fail(error, VKS_INVALID, "%s launch arguments: wanted %zu, found %llu", id, kernel.given.size(),
+                    static_cast<unsigned long long>(count));
+    }
+    const std::span<Arg> args(stream.args.get(), kernel.args.size());
+    std::copy(kernel.args.begin(), kernel.args.end(), args.begin());
+    for (size_t i = 0; i < count; ++i) {
+        const uint32_t slot = kernel.given[i];
+        if (const char* wrong = mismatch(kernel.declared[slot], given[i])) {
+            return fail(error, VKS_INVALID, "%s argument %u: found %s", id, slot, wrong);
+        }
+        std::copy_n(given[i].dim, given[i].rank, args[slot].dim);
+        args[slot].data = locate(*stream.device, given[i], id, error);
+        if (!args[slot].data) return VKS_INVALID;
+    }
+    // With the actual dims, the check also says whether they agree with each other.
+    const Signature signature{args, kernel.params.data(), kernel.op->params_size, stream.device->pool.threads()};
+    if (const std::string text = kernel.op->check(signature); !text.empty()) {
+        return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
+    }
+    std::byte* space = nullptr;
+    if (kernel.scratch_bytes != 0) {
+        if (!scratch) return fail(error, VKS_INVALID, "%s: wanted scratch memory, found none", id);
+        bool ok = true;
+        const uint64_t bytes = reach(*scratch, ok);
+        space = ok ? locate(*stream.device, *scratch, id, error) : nullptr;
+        if (!space || bytes < kernel.scratch_bytes || reinterpret_cast<uintptr_t>(space) % 64 != 0) {
+            return fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, 64-byte aligned, found %llu", id,
+                        static_cast<unsigned long long>(kernel.scratch_bytes), static_cast<unsigned long long>(bytes));
+        }
+    }
+    kernel.variant->run({args, kernel.params.data(), space, &stream.device->pool});
+    return VKS_OK;
+}
+
+}  // namespace vks::cpu

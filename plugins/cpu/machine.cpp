@@ -1,0 +1,107 @@
+// Reads /proc and the control group files, version 2 and 1. An unreadable or odd file counts as "no limit".
+#include "plugins/cpu/machine.h"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <charconv>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <vector>
+
+namespace vks::cpu {
+namespace {
+
+// The first number of `text` after `skip` characters; "max" and other words give none.
+std::optional<uint64_t> number(const std::string& text, size_t skip = 0) {
+    size_t first = std::min(skip, text.size());
+    while (first < text.size() && text[first] == ' ') ++first;
+    uint64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data() + first, text.data() + text.size(), value);
+    return error == std::errc() && end != text.data() + first ? std::optional(value) : std::nullopt;
+}
+
+std::string first_line(const std::string& path) {
+    std::ifstream file(path);
+    std::string line;
+    std::getline(file, line);
+    return line;
+}
+
+// The directories whose limits apply, innermost first, for a version 1 controller or (empty name) version 2.
+std::vector<std::string> group_directories(const std::string& controller) {
+    std::ifstream file("/proc/self/cgroup");
+    for (std::string line; std::getline(file, line);) {
+        const size_t names = line.find(':'), path_colon = line.find(':', names + 1);
+        if (names == std::string::npos || path_colon == std::string::npos) continue;
+        const std::string list = "," + line.substr(names + 1, path_colon - names - 1) + ",";
+        const bool wanted = controller.empty() ? list == ",," : list.find("," + controller + ",") != std::string::npos;
+        if (!wanted) continue;
+        const std::string root = "/sys/fs/cgroup" + (controller.empty() ? "" : "/" + controller);
+        std::string path = line.substr(path_colon + 1);
+        std::vector<std::string> directories;
+        while (path.size() > 1 && path[0] == '/') {
+            directories.push_back(root + path);
+            path.erase(path.rfind('/'));
+        }
+        directories.push_back(root);
+        return directories;
+    }
+    return {};
+}
+
+void limit_memory(Memory& memory, const std::string& controller, const char* limit_file, const char* used_file) {
+    for (const std::string& directory : group_directories(controller)) {
+        const auto limit = number(first_line(directory + limit_file));
+        if (!limit) continue;
+        const uint64_t used = number(first_line(directory + used_file)).value_or(0);
+        memory.total = std::min(memory.total, *limit);
+        memory.available = std::min(memory.available, *limit - std::min(*limit, used));
+    }
+}
+
+}  // namespace
+
+std::string processor_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        const size_t colon = line.find(": ");
+        if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2, 100);
+    }
+    utsname system;
+    return uname(&system) == 0 ? std::string(system.machine).substr(0, 100) : "CPU";
+}
+
+Memory memory() {
+    Memory memory;
+    std::ifstream file("/proc/meminfo");
+    for (std::string line; std::getline(file, line);) {
+        const size_t colon = line.find(':');
+        if (line.starts_with("MemTotal:")) memory.total = number(line, colon + 1).value_or(0) * 1024;
+        if (line.starts_with("MemAvailable:")) memory.available = number(line, colon + 1).value_or(0) * 1024;
+    }
+    limit_memory(memory, "", "/memory.max", "/memory.current");
+    limit_memory(memory, "memory", "/memory.limit_in_bytes", "/memory.usage_in_bytes");
+    return memory;
+}
+
+int quota_cores() {
+    uint64_t cores = 0;
+    const auto apply = [&](std::optional<uint64_t> quota, std::optional<uint64_t> period) {
+        if (!quota || !period || *quota == 0 || *period == 0) return;
+        const uint64_t granted = std::min<uint64_t>(*quota / *period + (*quota % *period != 0), 1 << 20);
+        cores = cores == 0 ? granted : std::min(cores, granted);
+    };
+    for (const std::string& directory : group_directories("")) {
+        const std::string line = first_line(directory + "/cpu.max");  // "max 100000" or "150000 100000"
+        apply(number(line), number(line, line.find(' ')));
+    }
+    for (const std::string& directory : group_directories("cpu")) {
+        apply(number(first_line(directory + "/cpu.cfs_quota_us")),
+              number(first_line(directory + "/cpu.cfs_period_us")));
+    }
+    return static_cast<int>(cores);
+}
+
+}  // namespace vks::cpu

@@ -1,0 +1,29 @@
+// grouped_gemm/1 on AVX512_BF16: bf16 or e4m3 activations, weights in bf16 or e4m3. Bound: the bytes of the experts
+// that have rows, each read once, until an expert has tens of rows; then multiply-adds.
+#include "plugins/cpu/ops/variants.h"
+#include "plugins/cpu/simd/gemm_avx512bf16.h"
+#include "plugins/cpu/simd/gemm_ops.h"
+
+namespace vks::cpu {
+namespace {
+
+enum { kX = 0, kFirstWeight = 4 };
+
+const simd::GemmKernels* kernels(std::span<const Arg> args) {
+    return simd::avx512bf16_kernels(args[kX].dtype, args[kFirstWeight].dtype);
+}
+bool usable(const Signature& s) {
+    return kernels(s.args) != nullptr;
+}
+uint64_t scratch(const Signature& s) {
+    return simd::grouped_gemm_scratch(*kernels(s.args), s);
+}
+void run(const Call& call) {
+    simd::grouped_gemm(*kernels(call.args), call);
+}
+
+}  // namespace
+
+constinit const Variant avx512bf16_grouped_gemm = {"avx512bf16", nullptr, usable, scratch, run};
+
+}  // namespace vks::cpu

@@ -1,0 +1,87 @@
+// head_gemm/1: one small matrix per head, rows h*(nope+v).. of kv_b_proj  [heads*(nope+v), lora].
+//   ABSORB: y[t,h,c] = sum_d x[t,h,d] * w[h*(nope+v)+d, c]         d < nope, x [T, heads*(nope+rope)], y [T,
+//   heads*lora] EXPAND: y[t,h,i] = sum_c x[t,h,c] * w[h*(nope+v)+nope+i, c]    i < v,    x [T, heads*lora],        y
+//   [T, heads*v]
+#include "plugins/cpu/check.h"
+#include "plugins/cpu/dot.h"
+#include "plugins/cpu/load.h"
+#include "plugins/cpu/ops/variants.h"
+
+namespace vks::cpu {
+namespace {
+
+enum { kX, kW, kWScale, kY };
+constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kAnyWeight, 2}, {"w_scale", kF32, 2, true}, {"y", kAct, 2}};
+
+std::string check(const Signature& s) {
+    Checker c(s, kRules);
+    if (!c.ok()) return c.take();
+    const auto& p = s.get<vks_head_gemm_params>();
+    c.require(p.mode <= VKS_HEAD_EXPAND, "mode: wanted ABSORB or EXPAND");
+    for (uint32_t size : {p.heads, p.nope, p.rope, p.v, p.lora}) c.require(size < 1u << 20, "params: a size too large");
+    const int64_t heads = p.heads, lora = heads * p.lora;
+    c.dim(kW, 0, heads * (p.nope + p.v));
+    c.dim(kW, 1, p.lora);
+    c.weight_scale(kW, kWScale);
+    c.dim(kX, 1, p.mode == VKS_HEAD_ABSORB ? heads * (p.nope + p.rope) : lora);
+    c.dim(kY, 0, s.args[kX].dim[0]);
+    c.dim(kY, 1, p.mode == VKS_HEAD_ABSORB ? lora : heads * p.v);
+    return c.take();
+}
+
+// y[c] = sum_d x[d] * w[first+d, c]. A sum of up to 128 rows under one scale is formed first, then scaled and added.
+template <class X, class W, class Y>
+void absorb(const X* x, const Arg& w, const Arg& w_scale, int64_t first, int64_t count, Y* y) {
+    for (int64_t c = 0; c < w.dim[1]; ++c) {
+        float total = 0;
+        for (int64_t r = first; r < first + count;) {
+            const int64_t last = std::min(first + count, (r / kBlock + 1) * kBlock);
+            const float scale = w_scale ? row<float>(w_scale, r / kBlock)[c / kBlock] : 1.0f;
+            float partial = 0;
+            for (; r < last; ++r) partial += to_float(x[r - first]) * to_float(row<W>(w, r)[c]);
+            total += partial * scale;
+        }
+        store(y + c, total);
+    }
+}
+
+template <class X, class W, class Y>
+void head(const Call& call, int64_t t, int64_t h) {
+    const auto& p = call.get<vks_head_gemm_params>();
+    const Arg &w = call.args[kW], &w_scale = call.args[kWScale];
+    const X* x = row<X>(call.args[kX], t);
+    Y* y = out_row<Y>(call.args[kY], t);
+    const int64_t first = h * (p.nope + p.v);
+    if (p.mode == VKS_HEAD_ABSORB) {
+        absorb<X, W, Y>(x + h * (p.nope + p.rope), w, w_scale, first, p.nope, y + h * p.lora);
+        return;
+    }
+    for (int64_t i = 0; i < p.v; ++i) {
+        const int64_t r = first + p.nope + i;
+        const float* scale = w_scale ? row<float>(w_scale, r / kBlock) : nullptr;
+        store(y + h * p.v + i,
+              scaled_dot(x + h * p.lora, static_cast<const float*>(nullptr), row<W>(w, r), scale, p.lora));
+    }
+}
+
+void run(const Call& call) {
+    const int64_t heads = call.get<vks_head_gemm_params>().heads, rows = call.args[kX].rows();
+    with_activation(call.args[kX].dtype, [&](auto x) {
+        with_any(call.args[kW].dtype, [&](auto w) {
+            with_activation(call.args[kY].dtype, [&](auto y) {
+                call.pool->parallel_for(rows * heads, 1, [&](int64_t i, int64_t last, int) {
+                    for (; i < last; ++i) head<decltype(x), decltype(w), decltype(y)>(call, i / heads, i % heads);
+                });
+            });
+        });
+    });
+}
+
+constinit const Variant plain = {"plain", nullptr, nullptr, nullptr, run};
+constexpr const Variant* kVariants[] = {&avx512bf16_head_gemm, &simd_head_gemm, &plain};
+
+}  // namespace
+
+extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, kVariants};
+
+}  // namespace vks::cpu

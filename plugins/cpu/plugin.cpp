@@ -1,0 +1,114 @@
+// The library's one exported symbol and what it leads to: the handshake, the list of operators, the one device.
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "plugins/cpu/device.h"
+#include "plugins/cpu/op_list.h"
+#include "plugins/cpu/targets.h"
+
+#ifndef VKS_BUILD
+#define VKS_BUILD "unversioned"
+#endif
+
+namespace vks::cpu {
+namespace {
+
+using abi::fail;
+using abi::guard;
+
+constexpr int kMaxThreads = 1024;
+
+vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
+    return guard(error, [&] {
+        if (!out) return fail(error, VKS_INVALID, "found a null argument");
+        if (index != 0) return fail(error, VKS_UNSUPPORTED, "cpu: there is one device");
+        describe(out, usable_cores());
+        return vks_status{VKS_OK};
+    });
+}
+
+// "key=value;key=value"; a later value wins.
+std::map<std::string, std::string> parse(const char* options) {
+    std::map<std::string, std::string> parsed;
+    std::string rest = options ? options : "";
+    while (!rest.empty()) {
+        const size_t end = std::min(rest.find(';'), rest.size());
+        const std::string item = rest.substr(0, end);
+        const size_t equals = item.find('=');
+        if (equals != std::string::npos) parsed[item.substr(0, equals)] = item.substr(equals + 1);
+        rest.erase(0, end + 1);
+    }
+    return parsed;
+}
+
+// Options: threads=N (default: one per usable core), variant=auto|plain|NAME, target=auto|NAME.
+vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
+    return guard(error, [&] {
+        if (!out) return fail(error, VKS_INVALID, "found a null argument");
+        *out = nullptr;
+        if (index != 0) return fail(error, VKS_UNSUPPORTED, "cpu: there is one device");
+        auto parsed = parse(options);
+        int threads = usable_cores();
+        if (const std::string& text = parsed["threads"]; !text.empty()) {
+            const char* end = text.data() + text.size();
+            const auto [stop, status] = std::from_chars(text.data(), end, threads);
+            if (status != std::errc() || stop != end || threads < 1 || threads > kMaxThreads) {
+                return fail(error, VKS_INVALID, "threads: wanted 1 to %d, found %.64s", kMaxThreads, text.c_str());
+            }
+        }
+        const std::string &target = parsed["target"], &variant = parsed["variant"];
+        const bool targeted = !target.empty() && target != "auto";
+        if (const vks_status status = limit_target(targeted ? target : "", error); status != VKS_OK) return status;
+        auto device = std::make_unique<vks_device>(threads);
+        device->portable_only = targeted;
+        if (variant != "auto") device->variant = variant;
+        *out = device.release();
+        return vks_status{VKS_OK};
+    });
+}
+
+void close(vks_device* device) noexcept {
+    delete device;
+}
+
+const void* extension(const char*) noexcept {
+    return nullptr;
+}
+
+const vks_plugin* negotiate(uint32_t major, uint32_t minor, vks_error* error) noexcept {
+    if (major != VKS_ABI_MAJOR || minor > VKS_ABI_MINOR) {
+        fail(error, VKS_UNSUPPORTED, "interface version: wanted %u.%u or less, found %u.%u", VKS_ABI_MAJOR,
+             VKS_ABI_MINOR, major, minor);
+        return nullptr;
+    }
+    static const std::vector<const char*> ids = [] {
+        std::vector<const char*> names;
+        for (const Op* op : op_list()) names.push_back(op->id);
+        names.push_back(nullptr);
+        return names;
+    }();
+    static const vks_plugin plugin = {
+        .size = sizeof(vks_plugin),
+        .major = VKS_ABI_MAJOR,
+        .minor = VKS_ABI_MINOR,
+        .name = "cpu",
+        .build = VKS_BUILD,
+        .ops = ids.data(),
+        .device = &kDeviceApi,
+        .enumerate = enumerate,
+        .open = open,
+        .close = close,
+        .extension = extension,
+    };
+    return &plugin;
+}
+
+}  // namespace
+}  // namespace vks::cpu
+
+extern "C" VKS_EXPORT const vks_entry vks_plugin_entry = {
+    sizeof(vks_entry), VKS_ABI_MAGIC, VKS_ABI_MAJOR, 0, VKS_ABI_MINOR, 0, vks::cpu::negotiate,
+};

@@ -1,0 +1,214 @@
+// A pool whose idle workers cost nothing and whose caller never waits for a worker that hasn't woken yet: a region is a
+// gate that workers may join while it is open; the caller closes it when its own share runs out and waits for those
+// inside.
+#include "plugins/cpu/pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
+
+#include "plugins/cpu/machine.h"
+
+namespace vks::cpu {
+namespace {
+
+// How long an idle worker looks for work before it sleeps: longer than the gap between two launches of a step.
+constexpr std::chrono::microseconds kSpin{50};
+// The gate's bit that lets workers in; below it, how many are inside.
+constexpr uint32_t kOpen = 1u << 31;
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+// Which pools the current thread is inside of, as which worker: a nested region runs inline under the same number.
+struct Frame {
+    const void* pool;
+    int worker;
+    const Frame* outer;
+};
+thread_local const Frame* innermost = nullptr;
+
+const Frame* inside(const void* pool) {
+    for (const Frame* frame = innermost; frame; frame = frame->outer) {
+        if (frame->pool == pool) return frame;
+    }
+    return nullptr;
+}
+
+class Enter {
+public:
+    Enter(const void* pool, int worker) : frame_{pool, worker, innermost} { innermost = &frame_; }
+    ~Enter() { innermost = frame_.outer; }
+    Enter(const Enter&) = delete;
+    Enter& operator=(const Enter&) = delete;
+
+private:
+    Frame frame_;
+};
+
+// Spins on `changed` for a while when spinning is worth it, then sleeps until `value` differs from `old`.
+template <class Changed>
+void wait_for(const std::atomic<uint32_t>& value, uint32_t old, bool spin, Changed&& changed) {
+    if (spin) {
+        const auto end = std::chrono::steady_clock::now() + kSpin;
+        do {
+            for (int i = 0; i < 64; ++i) {
+                if (changed()) return;
+                relax();
+            }
+        } while (std::chrono::steady_clock::now() < end);
+    }
+    value.wait(old, std::memory_order_acquire);
+}
+
+}  // namespace
+
+int usable_cores() {
+    int cores = static_cast<int>(std::thread::hardware_concurrency());
+#if defined(__linux__)
+    // The kernel's mask may be wider than cpu_set_t: ask with growing sets until it fits.
+    for (int width = 1024; width <= 1 << 20; width *= 4) {
+        cpu_set_t* set = CPU_ALLOC(static_cast<size_t>(width));
+        if (!set) break;
+        const size_t bytes = CPU_ALLOC_SIZE(static_cast<size_t>(width));
+        const bool fits = sched_getaffinity(0, bytes, set) == 0;
+        if (fits) cores = CPU_COUNT_S(bytes, set);
+        CPU_FREE(set);
+        if (fits) break;
+    }
+#endif
+    const int quota = quota_cores();
+    if (quota > 0 && quota < cores) cores = quota;
+    return cores < 1 ? 1 : cores;
+}
+
+struct Pool::Impl {
+    std::vector<std::thread> workers;
+    bool spin = true;
+    std::mutex region;  // held by the caller of the running region
+
+    // The open region's description: written with the gate closed, read by those who passed it.
+    int64_t count = 0, grain = 1;
+    Body body = nullptr;
+    void* context = nullptr;
+    std::atomic<int64_t> next{0};
+
+    std::atomic<uint32_t> gate{0};
+    std::atomic<uint32_t> epoch{0};  // grows with every region; idle workers watch it
+    std::atomic<bool> stop{false};
+
+    void work(int worker) {
+        for (;;) {
+            const int64_t first = next.fetch_add(grain, std::memory_order_relaxed);
+            if (first >= count) return;
+            body(context, first, count - first < grain ? count : first + grain, worker);
+        }
+    }
+
+    // Passes the gate if it is open, works, leaves.
+    void join(int worker) {
+        uint32_t seen = gate.load(std::memory_order_relaxed);
+        do {
+            if (!(seen & kOpen)) return;
+        } while (!gate.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire, std::memory_order_relaxed));
+        work(worker);
+        if (gate.fetch_sub(1, std::memory_order_release) == 1) gate.notify_one();
+    }
+
+    void serve(int worker) {
+        const Enter enter(this, worker);
+        uint32_t seen = 0;
+        while (!stop.load(std::memory_order_acquire)) {
+            const uint32_t now = epoch.load(std::memory_order_acquire);
+            if (now == seen) {
+                wait_for(epoch, seen, spin, [&] { return epoch.load(std::memory_order_relaxed) != seen; });
+                continue;
+            }
+            seen = now;
+            join(worker);
+        }
+    }
+
+    void wake(int64_t wanted) {
+        epoch.fetch_add(1, std::memory_order_release);
+        if (wanted >= static_cast<int64_t>(workers.size())) {
+            epoch.notify_all();
+        } else {
+            for (; wanted > 0; --wanted) epoch.notify_one();
+        }
+    }
+
+    ~Impl() {
+        stop.store(true, std::memory_order_release);
+        epoch.fetch_add(1, std::memory_order_release);
+        epoch.notify_all();
+        for (std::thread& worker : workers) worker.join();
+    }
+};
+
+Pool::Pool(int threads) : impl_(std::make_unique<Impl>()) {
+    Impl& impl = *impl_;
+    // With more threads than cores a spinning one only keeps a working one from running.
+    impl.spin = threads <= usable_cores();
+    try {
+        for (int worker = 1; worker < threads; ++worker) {
+            impl.workers.emplace_back([&impl, worker] { impl.serve(worker); });
+        }
+    } catch (const std::system_error&) {  // no more threads to be had: go on with those there are
+    }
+}
+
+Pool::~Pool() = default;
+
+int Pool::threads() const {
+    return static_cast<int>(impl_->workers.size()) + 1;
+}
+
+void Pool::run(int64_t count, int64_t grain, Body body, void* context) {
+    Impl& impl = *impl_;
+    if (grain < 1) grain = 1;
+    const Frame* outer = inside(&impl);
+    if (outer) {
+        for (int64_t first = 0; first < count; first += grain) {
+            body(context, first, count - first < grain ? count : first + grain, outer->worker);
+        }
+        return;
+    }
+    const std::lock_guard lock(impl.region);
+    const Enter enter(&impl, 0);
+    impl.count = count;
+    impl.grain = grain;
+    impl.body = body;
+    impl.context = context;
+    impl.next.store(0, std::memory_order_relaxed);
+    const int64_t helpers = count > grain && !impl.workers.empty() ? (count - 1) / grain : 0;
+    if (helpers == 0) {
+        impl.work(0);
+        return;
+    }
+    impl.gate.store(kOpen, std::memory_order_release);
+    impl.wake(helpers);
+    impl.work(0);
+    uint32_t left = impl.gate.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
+    while (left != 0) {
+        wait_for(impl.gate, left, impl.spin, [&] { return impl.gate.load(std::memory_order_relaxed) != left; });
+        left = impl.gate.load(std::memory_order_acquire);
+    }
+}
+
+}  // namespace vks::cpu

@@ -1,0 +1,47 @@
+// The CPU plugin's threads: one pool per open device, with as many threads as this process may use cores unless asked
+// otherwise.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace vks::cpu {
+
+// Cores usable by this process: affinity mask, capped by the cgroup's CPU quota (rounded up). At least 1.
+int usable_cores();
+
+// parallel_for splits work over the calling thread and `threads - 1` workers that sleep when idle. Fewer threads than
+// asked for if the system grants no more.
+// Thread-safe: one parallel region at a time; a second caller waits for it. A nested call runs on the calling thread.
+class Pool {
+public:
+    explicit Pool(int threads);
+    ~Pool();
+    Pool(const Pool&) = delete;
+    Pool& operator=(const Pool&) = delete;
+
+    int threads() const;
+
+    // Calls body(context, first, last, worker) for ranges that cover [0, count) exactly once, `grain` items at a time
+    // (the last range may be shorter). worker < threads() is unique among concurrent calls: an index for scratch.
+    // No allocation. `body` must not throw.
+    using Body = void (*)(void* context, int64_t first, int64_t last, int worker);
+    void run(int64_t count, int64_t grain, Body body, void* context);
+
+    template <class F>
+    void parallel_for(int64_t count, int64_t grain, F&& f) {
+        run(
+            count, grain,
+            [](void* context, int64_t first, int64_t last, int worker) {
+                (*static_cast<std::remove_reference_t<F>*>(context))(first, last, worker);
+            },
+            &f);
+    }
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vks::cpu

@@ -1,0 +1,347 @@
+// Matrix-product kernels on vdpbf16ps: each instruction adds 16 sums of two bf16 products to f32 accumulators. Weights
+// in e4m3 become bf16 through byte tables in registers (vpermi2b), exactly; a block of 128 gives a partial sum, and
+// acc = fma(partial, w_scale * x_scale, acc).
+#include "plugins/cpu/simd/gemm_avx512bf16.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "plugins/cpu/numeric.h"
+#include "plugins/cpu/simd/avx512bf16.h"
+
+namespace vks::cpu::simd {
+
+#if VKS_AVX512BF16
+VKS_AVX512BF16_BEGIN
+namespace {
+
+#include "plugins/cpu/simd/avx512bf16-inl.h"
+
+constexpr int64_t kScaleBlock = 128;
+constexpr int kGranule = 64;
+constexpr int kXTile = 6, kWTile = 4;
+constexpr int kXBlock = 24, kColumns = 16;
+constexpr int kKBlock = 16;  // vectors of k between two visits of a tile's accumulators
+
+constexpr int64_t padded(int64_t k) {
+    return (k + kGranule - 1) / kGranule * kGranule;
+}
+
+// ---- 64 elements of a row as two vectors; n < 64 at its end
+
+struct Pair {
+    Bits first, second;
+};
+inline Pair load_pair(const F8* p, int64_t n, const Decoder& decoder) {
+    Pair v;
+    const Bits codes = n >= 64 ? _mm512_loadu_si512(p) : _mm512_maskz_loadu_epi8(first_bytes(n), p);
+    decoder.decode(codes, v.first, v.second);
+    return v;
+}
+inline Pair load_pair(const Bf16* p, int64_t n, const Decoder&) {
+    if (n >= 64) return {_mm512_loadu_si512(p), _mm512_loadu_si512(p + 32)};
+    return {_mm512_maskz_loadu_epi16(first_words(n), p),
+            n > 32 ? _mm512_maskz_loadu_epi16(first_words(n - 32), p + 32) : _mm512_setzero_si512()};
+}
+
+// ---- pack
+
+template <class T, int N>
+void pack_rows(const RowRef* rows, int64_t k, void* to) {
+    const Decoder decoder;
+    auto* out = static_cast<uint16_t*>(to);
+    for (int64_t i = 0; i < k; i += kGranule, out += N * kGranule) {
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) {
+            Pair v = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+            if (rows[n].data) v = load_pair(static_cast<const T*>(rows[n].data) + i, k - i, decoder);
+            _mm512_store_si512(out + n * kWidth, v.first);
+            _mm512_store_si512(out + (N + n) * kWidth, v.second);
+        }
+    }
+}
+
+void pack_x(uint32_t dtype, const RowRef* rows, int count, int64_t k, void* to) {
+    if (dtype == VKS_BF16) {
+        count == 1 ? pack_rows<Bf16, 1>(rows, k, to) : pack_rows<Bf16, kXTile>(rows, k, to);
+    } else {
+        count == 1 ? pack_rows<F8, 1>(rows, k, to) : pack_rows<F8, kXTile>(rows, k, to);
+    }
+}
+
+template <class W>
+void pack_w(const RowRef* rows, int, int64_t k, void* to) {
+    pack_rows<W, kWTile>(rows, k, to);
+}
+
+// ---- output
+
+// The first `count` of 16 columns.
+void put(F32x16 v, std::byte* y, uint32_t dtype, int64_t column, int64_t count) {
+    const __mmask16 mask = first_floats(count);
+    if (dtype == VKS_F32) {
+        _mm512_mask_storeu_ps(y + column * 4, mask, v);
+    } else {
+        _mm256_mask_storeu_epi16(y + column * 2, mask, round_to_bf16(v));
+    }
+}
+
+// ---- direct: M rows of x, N rows of w decoded in registers
+
+template <class W, int M, int N>
+void direct_tile(const Direct& d, int64_t column, int64_t count) {
+    constexpr bool kScaled = sizeof(W) == 1;
+    const Decoder decoder;
+    const W* w[N];
+    const float* scale[N];
+    const uint16_t* x[M];
+    F32x16 total[M][N], partial[M][N];
+    VKS_AVX512BF16_UNROLL
+    for (int n = 0; n < N; ++n) {
+        const RowRef row = d.product->w.row(column + std::min<int64_t>(n, count - 1));
+        w[n] = static_cast<const W*>(row.data);
+        scale[n] = row.scale;
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        x[m] = static_cast<const uint16_t*>(d.x[m]);
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) total[m][n] = partial[m][n] = _mm512_setzero_ps();
+    }
+    const auto step = [&](int64_t k, int64_t rest) __attribute__((always_inline)) {
+        Pair v[N];
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) v[n] = load_pair(w[n] + k, rest, decoder);
+        VKS_AVX512BF16_UNROLL
+        for (int m = 0; m < M; ++m) {
+            const Bits first = _mm512_loadu_si512(x[m] + k), second = _mm512_loadu_si512(x[m] + k + kWidth);
+            VKS_AVX512BF16_UNROLL
+            for (int n = 0; n < N; ++n) {
+                F32x16& acc = kScaled ? partial[m][n] : total[m][n];
+                acc = dot2(dot2(acc, first, v[n].first), second, v[n].second);
+            }
+        }
+    };
+    for (int64_t k = 0; k < d.k; k += kScaleBlock) {
+        if (k + kScaleBlock <= d.k) {
+            step(k, 64);
+            step(k + 64, 64);
+        } else {
+            step(k, d.k - k);
+            if (d.k - k > 64) step(k + 64, d.k - k - 64);
+        }
+        if constexpr (kScaled) {
+            VKS_AVX512BF16_UNROLL
+            for (int m = 0; m < M; ++m) {
+                const float x_scale = d.x_scale[m] ? d.x_scale[m][k / kScaleBlock] : 1.0f;
+                VKS_AVX512BF16_UNROLL
+                for (int n = 0; n < N; ++n) {
+                    const F32x16 s = _mm512_set1_ps(scale[n][k / kScaleBlock] * x_scale);
+                    total[m][n] = _mm512_fmadd_ps(partial[m][n], s, total[m][n]);
+                    partial[m][n] = _mm512_setzero_ps();
+                }
+            }
+        }
+    }
+    const Product& p = *d.product;
+    const int64_t row_bytes = p.y_stride * (p.y_dtype == VKS_F32 ? 4 : 2);
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        const F32x16 zero = _mm512_setzero_ps();
+        const __m128 s = sums(total[m][0], total[m][1], N > 2 ? total[m][2 % N] : zero, N > 2 ? total[m][3 % N] : zero);
+        put(_mm512_zextps128_ps512(s), p.y + m * row_bytes, p.y_dtype, column, std::min<int64_t>(count, N));
+    }
+}
+
+template <class W, int M>
+void direct_rows(const Direct& d) {
+    constexpr int kN = M > 4 ? 2 : 4;
+    for (int64_t n = d.first; n < d.last; n += kN) direct_tile<W, M, kN>(d, n, d.last - n);
+}
+
+template <class W>
+void direct(const Direct& d) {
+    switch (d.rows) {
+        case 1:
+            return direct_rows<W, 1>(d);
+        case 2:
+            return direct_rows<W, 2>(d);
+        case 3:
+            return direct_rows<W, 3>(d);
+        case 4:
+            return direct_rows<W, 4>(d);
+        case 5:
+            return direct_rows<W, 5>(d);
+        case 6:
+            return direct_rows<W, 6>(d);
+        case 7:
+            return direct_rows<W, 7>(d);
+        default:
+            return direct_rows<W, 8>(d);
+    }
+}
+
+// ---- block: prepared tiles
+
+inline void load_tile(F32x16 (&c)[kXTile][kWTile], const float* acc, bool fresh) {
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < kXTile; ++i) {
+        VKS_AVX512BF16_UNROLL
+        for (int j = 0; j < kWTile; ++j) {
+            c[i][j] = fresh ? _mm512_setzero_ps() : _mm512_load_ps(acc + (i * kWTile + j) * 16);
+        }
+    }
+}
+
+inline void step_tile(F32x16 (&c)[kXTile][kWTile], const uint16_t* x, const uint16_t* w) {
+    Bits a[kXTile];
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < kXTile; ++i) a[i] = _mm512_load_si512(x + i * kWidth);
+    VKS_AVX512BF16_UNROLL
+    for (int j = 0; j < kWTile; ++j) {
+        const Bits b = _mm512_load_si512(w + j * kWidth);
+        VKS_AVX512BF16_UNROLL
+        for (int i = 0; i < kXTile; ++i) c[i][j] = dot2(c[i][j], a[i], b);
+    }
+}
+
+// acc[kXTile][kWTile] += x w^T over `count` vectors of k; acc starts at zero when `fresh`.
+void multiply_tile(const uint16_t* x, const uint16_t* w, int64_t count, float* acc, bool fresh) {
+    F32x16 c[kXTile][kWTile];
+    load_tile(c, acc, fresh);
+    for (int64_t s = 0; s < count; ++s, x += kXTile * kWidth, w += kWTile * kWidth) step_tile(c, x, w);
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < kXTile; ++i) {
+        VKS_AVX512BF16_UNROLL
+        for (int j = 0; j < kWTile; ++j) _mm512_store_ps(acc + (i * kWTile + j) * 16, c[i][j]);
+    }
+}
+
+// The same for a scaled block of up to 128: acc = fma(x w^T, w_scale * x_scale, acc). XScaled: rows of x have scales.
+template <bool XScaled>
+void multiply_tile_scaled(const uint16_t* x, const uint16_t* w, int64_t count, float* acc, bool fresh,
+                          const float (&w_scale)[kWTile], const float (&x_scale)[kXTile]) {
+    F32x16 c[kXTile][kWTile];
+    load_tile(c, acc, true);
+    if (count == 4) {
+        VKS_AVX512BF16_UNROLL
+        for (int s = 0; s < 4; ++s) step_tile(c, x + s * kXTile * kWidth, w + s * kWTile * kWidth);
+    } else {
+        for (int64_t s = 0; s < count; ++s) step_tile(c, x + s * kXTile * kWidth, w + s * kWTile * kWidth);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int j = 0; j < kWTile; ++j) {
+        const F32x16 scale = _mm512_set1_ps(w_scale[j]);
+        VKS_AVX512BF16_UNROLL
+        for (int i = 0; i < kXTile; ++i) {
+            const F32x16 both = XScaled ? _mm512_mul_ps(scale, _mm512_set1_ps(x_scale[i])) : scale;
+            float* to = acc + (i * kWTile + j) * 16;
+            _mm512_store_ps(to, _mm512_fmadd_ps(c[i][j], both, fresh ? _mm512_setzero_ps() : _mm512_load_ps(to)));
+        }
+    }
+}
+
+using Accumulators = float[kXBlock / kXTile][kColumns / kWTile][kXTile * kWTile * 16];
+
+void plain_columns(const Block& b, const uint16_t* w, int x_tiles, int w_tiles, Accumulators& acc) {
+    const auto* x = static_cast<const uint16_t*>(b.x);
+    const int64_t row = padded(b.k), vectors = row / kWidth;
+    for (int64_t s = 0; s == 0 || s < vectors; s += kKBlock) {
+        const int64_t count = std::min<int64_t>(kKBlock, vectors - s);
+        for (int i = 0; i < x_tiles; ++i) {
+            for (int j = 0; j < w_tiles; ++j) {
+                multiply_tile(x + kXTile * (i * row + s * kWidth), w + kWTile * (j * row + s * kWidth), count,
+                              acc[i][j], s == 0);
+            }
+        }
+    }
+}
+
+template <bool XScaled>
+void scaled_columns(const Block& b, const uint16_t* w, const RowRef* w_rows, int x_tiles, int w_tiles,
+                    Accumulators& acc) {
+    const auto* x = static_cast<const uint16_t*>(b.x);
+    const int64_t row = padded(b.k), vectors = row / kWidth;
+    float w_scale[kColumns / kWTile][kWTile] = {}, x_scale[kXTile] = {};
+    for (int64_t s = 0; s == 0 || s < vectors; s += 4) {
+        const int64_t count = std::min<int64_t>(4, vectors - s);
+        for (int j = 0; j < w_tiles * kWTile; ++j) {
+            w_scale[j / kWTile][j % kWTile] = w_rows[j].scale && count > 0 ? w_rows[j].scale[s / 4] : 0.0f;
+        }
+        for (int i = 0; i < x_tiles; ++i) {
+            if constexpr (XScaled) {
+                for (int r = 0; r < kXTile; ++r) {
+                    const float* scale = b.x_rows[i * kXTile + r].scale;
+                    x_scale[r] = scale && count > 0 ? scale[s / 4] : 0.0f;
+                }
+            }
+            for (int j = 0; j < w_tiles; ++j) {
+                multiply_tile_scaled<XScaled>(x + kXTile * (i * row + s * kWidth), w + kWTile * (j * row + s * kWidth),
+                                              count, acc[i][j], s == 0, w_scale[j], x_scale);
+            }
+        }
+    }
+}
+
+// kColumns columns at a time: their accumulators and their part of w stay in L1.
+template <class W>
+void block(const Block& b) {
+    alignas(64) Accumulators acc;
+    const int64_t row_bytes = b.y_stride * (b.y_dtype == VKS_F32 ? 4 : 2);
+    const int x_tiles = (b.rows + kXTile - 1) / kXTile;
+    for (int first = 0; first < b.columns; first += kColumns) {
+        const int columns = std::min(kColumns, b.columns - first), w_tiles = (columns + kWTile - 1) / kWTile;
+        const uint16_t* w = static_cast<const uint16_t*>(b.w) + first * padded(b.k);
+        if (sizeof(W) > 1) {
+            plain_columns(b, w, x_tiles, w_tiles, acc);
+        } else if (b.x_rows[0].scale) {
+            scaled_columns<true>(b, w, b.w_rows + first, x_tiles, w_tiles, acc);
+        } else {
+            scaled_columns<false>(b, w, b.w_rows + first, x_tiles, w_tiles, acc);
+        }
+        for (int r = 0; r < b.rows; ++r) {
+            __m128 s[kColumns / kWTile] = {};
+            for (int j = 0; j < w_tiles; ++j) {
+                const float* a = acc[r / kXTile][j] + r % kXTile * kWTile * 16;
+                s[j] = sums(_mm512_load_ps(a), _mm512_load_ps(a + 16), _mm512_load_ps(a + 32), _mm512_load_ps(a + 48));
+            }
+            const __m256 low = _mm256_set_m128(s[1], s[0]), high = _mm256_set_m128(s[3], s[2]);
+            put(_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1), b.y + r * row_bytes, b.y_dtype, first,
+                columns);
+        }
+    }
+}
+
+template <class W>
+constexpr GemmKernels kKernels = {
+    .element = 2,
+    .granule = kGranule,
+    .x_tile = kXTile,
+    .w_tile = kWTile,
+    .x_block = kXBlock,
+    .direct_rows = 8,
+    .in_place = VKS_BF16,
+    .pack_x = pack_x,
+    .pack_w = pack_w<W>,
+    .direct = direct<W>,
+    .block = block<W>,
+};
+
+}  // namespace
+VKS_AVX512BF16_END
+
+const GemmKernels* avx512bf16_kernels(uint32_t x_dtype, uint32_t w_dtype) {
+    if (!has_avx512bf16()) return nullptr;
+    if (w_dtype == VKS_F8_E4M3 && (x_dtype == VKS_BF16 || x_dtype == VKS_F8_E4M3)) return &kKernels<F8>;
+    return w_dtype == VKS_BF16 && x_dtype == VKS_BF16 ? &kKernels<Bf16> : nullptr;
+}
+
+#else
+
+const GemmKernels* avx512bf16_kernels(uint32_t, uint32_t) {
+    return nullptr;
+}
+
+#endif  // VKS_AVX512BF16
+
+}  // namespace vks::cpu::simd

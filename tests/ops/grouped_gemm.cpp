@@ -1,0 +1,93 @@
+// grouped_gemm/1 against double products, expert by expert: f32 rel 1e-5, bf16 output 4e-3. Rows past the last list
+// must not be written.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "tests/ops/harness.h"
+
+namespace vks::test {
+namespace {
+
+struct Case {
+    Value x, x_scale;
+    std::vector<int32_t> offset, row;  // row empty: absent
+    std::vector<Value> w, w_scale;
+    int64_t out_rows;
+};
+
+Value multiply(Device& device, const Case& c, uint32_t y) {
+    OpRun run("grouped_gemm/1");
+    run.params(vks_grouped_gemm_params{static_cast<uint32_t>(c.w.size())}).in(c.x).in(c.x_scale);
+    run.in(ints({static_cast<int64_t>(c.offset.size())}, c.offset));
+    c.row.empty() ? run.absent() : run.in(ints({static_cast<int64_t>(c.row.size())}, c.row));
+    for (size_t e = 0; e < c.w.size(); ++e) run.constant(c.w[e]).constant(c.w_scale[e]);
+    return run.out(y, {c.out_rows, c.w[0].rows()}).on(device).at(0);
+}
+
+void expect_products(const std::string& what, Device& device, const Case& c, uint32_t y, double tolerance) {
+    const Value got = multiply(device, c, y);
+    for (size_t e = 0; e < c.w.size(); ++e) {
+        for (int64_t r = c.offset[e]; r < c.offset[e + 1]; ++r) {
+            const int64_t from = c.row.empty() ? r : c.row[static_cast<size_t>(r)];
+            const Value scale = c.x_scale.dtype ? slice(c.x_scale, from, 1) : Value{};
+            const auto want = matmul(slice(c.x, from, 1), scale, c.w[e], c.w_scale[e]);
+            const double error = relative_error(slice(got, r, 1).doubles(), want);
+            EXPECT_LE(error, tolerance) << what << " expert " << e << " row " << r;
+        }
+    }
+    for (int64_t i = c.offset.back() * got.columns(); i < got.count(); ++i) {
+        ASSERT_TRUE(std::isnan(got.at(i))) << what << ": a write past the last list";
+    }
+}
+
+// Experts 1 and 3 without tokens, expert 2 with most.
+Case random_case(Random& random, uint32_t x, uint32_t w, bool listed, int64_t n, int64_t k) {
+    Case c{random.value(x, {listed ? 9 : 20, k}), {}, {0, 2, 2, 13, 13, 16}, {}, {}, {}, 20};
+    if (x == VKS_F8_E4M3) c.x_scale = random.positive({c.x.rows(), blocks(k)}, 0.1, 1);
+    for (int i = 0; listed && i < 20; ++i) c.row.push_back(static_cast<int32_t>(random.below(9)));
+    for (int e = 0; e < 5; ++e) {
+        c.w.push_back(random.value(w, {n, k}));
+        c.w_scale.push_back(w == VKS_F8_E4M3 ? random.positive({blocks(n), blocks(k)}, 0.1, 1) : Value{});
+    }
+    return c;
+}
+
+TEST(GroupedGemm, TypesAndLists) {
+    Random random(111);
+    on_every_device([&](Device& device) {
+        for (bool listed : {true, false}) {
+            for (uint32_t w : {VKS_F32, VKS_BF16, VKS_F16, VKS_F8_E4M3}) {
+                expect_products("f32", device, random_case(random, VKS_F32, w, listed, 48, 130), VKS_F32, 1e-5);
+                expect_products("bf16", device, random_case(random, VKS_BF16, w, listed, 130, 40), VKS_BF16, 1e-2);
+                expect_products("fp8", device, random_case(random, VKS_F8_E4M3, w, listed, 129, 257), VKS_F32, 1e-5);
+            }
+        }
+    });
+}
+
+TEST(GroupedGemm, OneTokenAndNone) {
+    Random random(112);
+    on_every_device([&](Device& device) {
+        Case c = random_case(random, VKS_F32, VKS_F8_E4M3, true, 33, 129);
+        c.x = slice(c.x, 0, 1);
+        c.offset = {0, 0, 0, 1, 1, 2};
+        c.row = {0, 0};
+        c.out_rows = 2;
+        expect_products("one token", device, c, VKS_F32, 1e-5);
+        c.offset = {0, 0, 0, 0, 0, 0};
+        expect_products("no token", device, c, VKS_F32, 1e-5);
+    });
+}
+
+TEST(GroupedGemm, AllOnOneExpert) {
+    Random random(113);
+    on_every_device([&](Device& device) {
+        Case c = random_case(random, VKS_F32, VKS_BF16, false, 24, 64);
+        c.offset = {0, 0, 0, 0, 20, 20};
+        expect_products("all on one", device, c, VKS_F32, 1e-5);
+    });
+}
+
+}  // namespace
+}  // namespace vks::test
