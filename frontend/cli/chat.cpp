@@ -1,0 +1,164 @@
+// vkseek chat: a conversation on the terminal. The cache keeps what was said: only what is new runs.
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "backend/base/bad_input.h"
+#include "frontend/cli/commands.h"
+#include "frontend/cli/console.h"
+#include "frontend/cli/line_reader.h"
+#include "frontend/cli/runtime.h"
+#include "frontend/cli/values.h"
+#include "frontend/text/chat.h"
+
+namespace vks {
+namespace {
+
+constexpr int64_t kDefaultContext = 4096;
+constexpr const char* kHelp =
+    "/stats   speed and memory so far\n"
+    "/reset   begin a new conversation\n"
+    "/help    this list\n"
+    "/quit    end (also Ctrl-D); Ctrl-C stops an answer\n";
+
+struct ChatArgs {
+    CommonOptions common;
+    SamplingArgs sampling;
+    std::optional<std::string> system;
+    std::optional<int64_t> tokens, context, chunk;
+};
+
+// The conversation so far and what answers it.
+class Conversation {
+public:
+    Conversation(Runtime& runtime, ChatTemplate chat, GenerateOptions options, std::optional<std::string> system)
+        : runtime_(runtime),
+          chat_(std::move(chat)),
+          options_(std::move(options)),
+          system_(std::move(system)),
+          generator_(runtime.engine(), runtime.tokenizer()) {
+        reset();
+    }
+
+    void reset() {
+        messages_ = nlohmann::ordered_json::array();
+        if (system_) messages_.push_back({{"role", "system"}, {"content", *system_}});
+        generator_.reset();
+    }
+
+    // Answers `line` on stdout. What doesn't fit in the context is said on stderr and not kept.
+    Status turn(const std::string& line, const InterruptFlag& interrupt) {
+        messages_.push_back({{"role", "user"}, {"content", line}});
+        VKS_ASSIGN(const std::string text, chat_.render({{"messages", messages_}, {"add_generation_prompt", true}}));
+        VKS_ASSIGN(const std::vector<int32_t> ids, runtime_.tokenizer()->encode(text));
+        const int64_t context = runtime_.engine().context();
+        if (static_cast<int64_t>(ids.size()) >= context) {
+            messages_.erase(messages_.size() - 1);
+            write_stderr(
+                fmt::format("the conversation has {} tokens, the context {} (-c): try /reset\n", ids.size(), context));
+            return {};
+        }
+        Progress progress("prompt");
+        GenerateHooks hooks;
+        hooks.interrupted = &interrupt.flag();
+        hooks.prefilled = [&](int64_t done, int64_t total) {
+            progress.update(done, total);
+            if (done == total) progress.clear();
+        };
+        hooks.text = [](std::string_view piece) { return write_stdout(piece); };
+        VKS_ASSIGN(last_, generator_.run(ids, options_, hooks));
+        VKS_TRY(write_stdout("\n"));
+        if (last_.finish == Finish::kContext)
+            write_stderr(fmt::format("the context of {} tokens is full (-c)\n", context));
+        messages_.push_back({{"role", "assistant"}, {"content", last_.text}});
+        return {};
+    }
+
+    std::string statistics() const {
+        return fmt::format("prompt:    {}; {} more were in the cache\ngenerated: {} tokens; after the first {}\n",
+                           phase_text(last_.prefill), last_.reused, last_.ids.size(), phase_text(last_.decode)) +
+               runtime_.memory_line() + runtime_.placement_line();
+    }
+
+private:
+    Runtime& runtime_;
+    ChatTemplate chat_;
+    GenerateOptions options_;
+    std::optional<std::string> system_;
+    Generator generator_;
+    nlohmann::ordered_json messages_;
+    Generation last_;
+};
+
+// False: the conversation is over.
+bool command(const std::string& line, Conversation& conversation) {
+    if (line == "/quit") return false;
+    if (line == "/stats") {
+        write_stderr(conversation.statistics());
+    } else if (line == "/reset") {
+        conversation.reset();
+    } else if (line == "/help") {
+        write_stderr(kHelp);
+    } else {
+        write_stderr(fmt::format("unknown command {}; /help lists them\n", quote(one_line(line), 40)));
+    }
+    return true;
+}
+
+Status converse(Conversation& conversation) {
+    InterruptFlag interrupt;
+    LineReader reader(interrupt);
+    while (const auto line = reader.next("> ")) {
+        if (line->empty()) continue;
+        if (line->front() == '/') {
+            if (!command(*line, conversation)) break;
+        } else {
+            VKS_TRY(conversation.turn(*line, interrupt));
+        }
+    }
+    return {};
+}
+
+Status run_chat(const ChatArgs& args) {
+    VKS_ASSIGN(const auto runtime, Runtime::open(args.common, TokenizerUse::kRequired));
+    auto chat = ChatTemplate::load(runtime->checkpoint()->dir());
+    if (!chat) {
+        return Error{chat.error().code, chat.error().text + "; vkseek generate continues a text without one"};
+    }
+    const int64_t most = runtime->config().max_position_embeddings;
+    const int64_t context = args.context.value_or(std::min(most, kDefaultContext));
+    if (context > most) {
+        return bad_input("context (-c): wanted at most {}, the model's max_position_embeddings, found {}", most,
+                         context);
+    }
+    EngineOptions engine = engine_options(args.common);
+    engine.context = context;
+    engine.chunk = args.chunk.value_or(engine.chunk);
+    VKS_TRY(runtime->start(engine));
+    runtime->print_warnings();
+
+    GenerateOptions options;
+    options.sampling = sampling_options(args.sampling, runtime->checkpoint()->generation());
+    options.max_tokens = args.tokens.value_or(-1);
+    options.eos_ids = runtime->eos_ids();
+    Conversation conversation(*runtime, *std::move(chat), options, args.system);
+    VKS_TRY(converse(conversation));
+    return runtime->finish();
+}
+
+}  // namespace
+
+void add_chat(CLI::App& program, Action& action) {
+    const auto args = std::make_shared<ChatArgs>();
+    CLI::App& app = add_command<ChatArgs>(program, action, "chat", "Talk with a model", args, run_chat);
+    app.footer(std::string("While it runs:\n") + kHelp);
+    add_text(app, "--system", "TEXT", "System message to begin with", args->system);
+    add_integer(app, "-n,--predict", "Tokens of an answer, at most; -1: until the context is full, the default",
+                args->tokens, -1, INT32_MAX);
+    add_integer(app, "-c,--ctx-size", "Context: the most tokens of the conversation. Default 4096", args->context, 1,
+                INT32_MAX);
+    add_sampling_options(app, args->sampling);
+    add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
+    add_running_options(app, args->common);
+}
+
+}  // namespace vks

@@ -1,0 +1,128 @@
+#include "frontend/cli/console.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "backend/base/bad_input.h"
+
+namespace vks {
+namespace {
+
+constexpr size_t kMaxInput = size_t{2} << 30;
+
+std::atomic<bool> g_interrupted{false};
+static_assert(std::atomic<bool>::is_always_lock_free, "the signal handler uses it");
+
+void on_interrupt(int number) {
+    if (!g_interrupted.exchange(true)) return;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void handle_interrupt(void (*handler)(int)) {
+    struct sigaction action = {};
+    action.sa_handler = handler;
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: waiting for a line ends, too
+}
+
+Result<std::string> read_all(std::FILE* file, const std::string& name) {
+    std::string text;
+    char piece[1 << 16];
+    while (const size_t got = std::fread(piece, 1, sizeof piece, file)) {
+        if (text.size() + got > kMaxInput) return bad_input("input ({}): wanted at most 2 GiB, found more", name);
+        text.append(piece, got);
+    }
+    if (std::ferror(file)) return bad_input("input ({}): wanted readable bytes, found: {}", name, std::strerror(errno));
+    return text;
+}
+
+}  // namespace
+
+Status write_stdout(std::string_view text) {
+    if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
+    return bad_input("output (stdout): wanted to write {} bytes, found: {}", text.size(), std::strerror(errno));
+}
+
+Status write_json(const nlohmann::ordered_json& document) {
+    return write_stdout(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+}
+
+void write_stderr(std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
+bool stderr_is_terminal() {
+    static const bool is = isatty(STDERR_FILENO) == 1;
+    return is;
+}
+
+Result<std::string> read_stdin() {
+    return read_all(stdin, "stdin");
+}
+
+Result<std::string> read_text(const std::filesystem::path& path, std::string_view option) {
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
+    if (!file) {
+        return bad_input("file ({} {}): wanted a readable file, found: {}", option, path.string(),
+                         std::strerror(errno));
+    }
+    return read_all(file.get(), path.string());
+}
+
+Status for_each_line(const std::function<Status(const std::string&, int64_t)>& visit) {
+    std::unique_ptr<char, void (*)(void*)> buffer(nullptr, std::free);
+    size_t capacity = 0;
+    for (int64_t number = 1;; ++number) {
+        char* line = buffer.release();
+        errno = 0;
+        ssize_t length = getline(&line, &capacity, stdin);
+        buffer.reset(line);
+        if (length < 0) {
+            if (std::ferror(stdin)) return bad_input("input (stdin): wanted a line, found: {}", std::strerror(errno));
+            return {};
+        }
+        if (length > 0 && line[length - 1] == '\n') --length;
+        VKS_TRY(visit(std::string(line, static_cast<size_t>(length)), number));
+    }
+}
+
+InterruptFlag::InterruptFlag() {
+    g_interrupted = false;
+    handle_interrupt(on_interrupt);
+}
+
+InterruptFlag::~InterruptFlag() {
+    handle_interrupt(SIG_DFL);
+}
+
+const std::atomic<bool>& InterruptFlag::flag() const {
+    return g_interrupted;
+}
+
+void InterruptFlag::clear() {
+    g_interrupted = false;
+}
+
+void Progress::update(int64_t done, int64_t total) {
+    if (!stderr_is_terminal() || Clock::now() < next_ || total <= 0) return;
+    next_ = Clock::now() + std::chrono::milliseconds(200);
+    constexpr int kWidth = 30;
+    const int filled = static_cast<int>(kWidth * done / total);
+    write_stderr(fmt::format("\r{} [{:#>{}}{:.>{}}] {}/{}\033[K", what_, "", filled, "", kWidth - filled, done, total));
+    drawn_ = true;
+}
+
+void Progress::clear() {
+    if (drawn_) write_stderr("\r\033[K");
+    drawn_ = false;
+}
+
+}  // namespace vks

@@ -1,0 +1,62 @@
+// The program's ends: standard input and output with their errors, Ctrl-C, and a progress bar on the terminal.
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "backend/base/result.h"
+
+namespace vks {
+
+// Writes and flushes; a full disk is an Error.
+Status write_stdout(std::string_view text);
+// One JSON document and a line break.
+Status write_json(const nlohmann::ordered_json& document);
+// A line of statistics or the like, for people.
+void write_stderr(std::string_view text);
+bool stderr_is_terminal();
+
+// Everything there is, as bytes; at most 2 GiB.
+Result<std::string> read_stdin();
+// The same of a file, which may be a pipe. `option` is for the message.
+Result<std::string> read_text(const std::filesystem::path& path, std::string_view option);
+// Each line of standard input without its line break, numbered from 1; the last one need not have one.
+Status for_each_line(const std::function<Status(const std::string&, int64_t)>& visit);
+
+// Ctrl-C sets a flag instead of ending the program, as long as the object lives; a second one while the flag is set
+// ends it at once. One object at a time.
+class InterruptFlag {
+public:
+    InterruptFlag();
+    ~InterruptFlag();
+    InterruptFlag(const InterruptFlag&) = delete;
+    InterruptFlag& operator=(const InterruptFlag&) = delete;
+    const std::atomic<bool>& flag() const;
+    bool is_set() const { return flag().load(); }
+    void clear();
+};
+
+// A line on the terminal that is redrawn, once work has lasted a second; nothing when stderr is no terminal. The line
+// is gone when the object is.
+class Progress {
+public:
+    explicit Progress(std::string what) : what_(std::move(what)) {}
+    ~Progress() { clear(); }
+    Progress(const Progress&) = delete;
+    Progress& operator=(const Progress&) = delete;
+    void update(int64_t done, int64_t total);
+    void clear();
+
+private:
+    using Clock = std::chrono::steady_clock;
+    std::string what_;
+    Clock::time_point next_ = Clock::now() + std::chrono::seconds(1);
+    bool drawn_ = false;
+};
+
+}  // namespace vks

@@ -1,0 +1,162 @@
+// vkseek generate: a prompt in, text out as it comes, then statistics.
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "backend/base/bad_input.h"
+#include "frontend/cli/commands.h"
+#include "frontend/cli/console.h"
+#include "frontend/cli/runtime.h"
+#include "frontend/cli/values.h"
+
+namespace vks {
+namespace {
+
+constexpr int64_t kDefaultTokens = 128;
+
+struct GenerateArgs {
+    CommonOptions common;
+    SamplingArgs sampling;
+    std::optional<std::string> prompt, ids;
+    std::filesystem::path file;
+    std::string input;  // "-" or nothing
+    std::optional<int64_t> tokens, context, mtp, chunk;
+    std::vector<std::string> stops;
+    bool ignore_eos = false, json = false;
+};
+
+Status check_prompt_source(const GenerateArgs& args) {
+    const int given =
+        int{args.prompt.has_value()} + int{args.ids.has_value()} + int{!args.file.empty()} + int{!args.input.empty()};
+    const char* wanted = "exactly one of -p TEXT, -f FILE, --ids LIST and -";
+    if (given != 1) {
+        return usage_error("prompt", "vkseek generate --help", wanted, given == 0 ? "none" : "several");
+    }
+    if (!args.input.empty() && args.input != "-") {
+        return usage_error("prompt", "vkseek generate --help", wanted, quote(args.input, 80));
+    }
+    return {};
+}
+
+Result<std::vector<int32_t>> prompt_ids(const GenerateArgs& args, const Runtime& runtime) {
+    if (args.ids) return parse_ids(*args.ids, "--ids");
+    if (args.prompt) return runtime.prompt_ids(*args.prompt);
+    VKS_ASSIGN(const std::string text, args.file.empty() ? read_stdin() : read_text(args.file, "-f"));
+    return runtime.prompt_ids(text);
+}
+
+// Positions to make room for: what is asked for, or as many as the run can need.
+Result<int64_t> context_size(const GenerateArgs& args, const ModelConfig& config, int64_t prompt, int64_t tokens) {
+    const int64_t most = config.max_position_embeddings;
+    const int64_t context = args.context.value_or(tokens < 0 ? most : std::min(most, prompt + tokens));
+    if (context > most) {
+        return bad_input("context (-c): wanted at most {}, the model's max_position_embeddings, found {}", most,
+                         context);
+    }
+    if (prompt > context) {
+        return bad_input("prompt ({}): wanted at most {} tokens, found {}",
+                         args.context ? "context -c" : "the model's max_position_embeddings", context, prompt);
+    }
+    return context;
+}
+
+nlohmann::ordered_json phase_json(const Phase& phase) {
+    return {{"tokens", phase.tokens}, {"seconds", phase.seconds}, {"tok_s", phase.rate()}};
+}
+
+nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int32_t>& prompt, const Generation& out) {
+    nlohmann::ordered_json json;
+    json["text"] = out.text;
+    json["ids"] = out.ids;
+    json["prompt_ids"] = prompt;
+    json["finish_reason"] = finish_name(out.finish);
+    json["prefill"] = phase_json(out.prefill);
+    json["decode"] = phase_json(out.decode);
+    // Nothing is drafted: each step gives one token.
+    json["mtp"] = {{"k", 0}, {"drafted", 0}, {"accepted", 0}, {"acceptance", 0.0}, {"tokens_per_step", 1.0}};
+    json["swaps"] = nlohmann::ordered_json::array();
+    json["placement"] = runtime.placement_json();
+    json["logits_hash"] = fmt::format("{:016x}", out.logits_hash);
+    json["peak_bytes"] = runtime.peak_bytes_json();
+    json["process_peak_bytes"] = process_peak_bytes();
+    return json;
+}
+
+void print_statistics(const Runtime& runtime, const Generation& out, int64_t context) {
+    std::string text;
+    if (out.finish == Finish::kContext) {
+        text += fmt::format("the context of {} tokens is full (-c): the text ends here\n", context);
+    } else if (out.finish == Finish::kInterrupted) {
+        text += "interrupted\n";
+    }
+    text += fmt::format("prompt:    {}\n", phase_text(out.prefill));
+    text += fmt::format("generated: {} tokens; after the first {}\n", out.ids.size(), phase_text(out.decode));
+    write_stderr(text + runtime.memory_line() + runtime.placement_line());
+}
+
+Status run_generate(const GenerateArgs& args) {
+    VKS_TRY(check_prompt_source(args));
+    VKS_ASSIGN(const auto runtime,
+               Runtime::open(args.common, args.ids ? TokenizerUse::kIfThere : TokenizerUse::kRequired));
+    VKS_ASSIGN(const std::vector<int32_t> prompt, prompt_ids(args, *runtime));
+    VKS_TRY(check_ids(prompt, runtime->config().vocab_size, args.ids ? "ids (--ids)" : "ids (tokenizer.json)"));
+    if (prompt.empty()) return bad_input("prompt: wanted at least one token, found none");
+    const int64_t tokens = args.tokens.value_or(kDefaultTokens);
+    VKS_ASSIGN(const int64_t context,
+               context_size(args, runtime->config(), static_cast<int64_t>(prompt.size()), tokens));
+
+    EngineOptions engine = engine_options(args.common);
+    engine.context = context;
+    engine.chunk = args.chunk.value_or(engine.chunk);
+    VKS_TRY(runtime->start(engine));
+
+    GenerateOptions options;
+    options.sampling = sampling_options(args.sampling, runtime->checkpoint()->generation());
+    options.max_tokens = tokens;
+    if (!args.ignore_eos) options.eos_ids = runtime->eos_ids();
+    options.stops = args.stops;
+    InterruptFlag interrupt;
+    Progress progress("prompt");
+    GenerateHooks hooks;
+    hooks.interrupted = &interrupt.flag();
+    hooks.prefilled = [&](int64_t done, int64_t total) {
+        progress.update(done, total);
+        if (done == total) progress.clear();
+    };
+    if (!args.json) hooks.text = [](std::string_view piece) { return write_stdout(piece); };
+    Generator generator(runtime->engine(), runtime->tokenizer());
+    VKS_ASSIGN(const Generation out, generator.run(prompt, options, hooks));
+    progress.clear();
+    VKS_TRY(runtime->finish());
+    VKS_TRY(args.json ? write_json(report_json(*runtime, prompt, out)) : write_stdout("\n"));
+    runtime->print_warnings();
+    print_statistics(*runtime, out, context);
+    return {};
+}
+
+}  // namespace
+
+void add_generate(CLI::App& program, Action& action) {
+    const auto args = std::make_shared<GenerateArgs>();
+    CLI::App& app = add_command<GenerateArgs>(program, action, "generate", "Continue a text", args, run_generate);
+    add_text(app, "-p,--prompt", "TEXT", "Prompt: a text; gets a BOS where the tokenizer says so", args->prompt);
+    add_path(app, "-f,--file", "File that holds the prompt, taken as it is, line breaks and all", args->file);
+    add_text(app, "--ids", "1,2,3", "Prompt as token ids, taken as they are", args->ids);
+    app.add_option("input", args->input, "-: the prompt comes from standard input")->type_name("-");
+    add_integer(app, "-n,--predict", "Tokens to generate; -1: until the context is full. Default 128", args->tokens, -1,
+                INT32_MAX);
+    add_integer(app, "-c,--ctx-size", "Context: the most tokens of prompt and text together. Default: what is needed",
+                args->context, 1, INT32_MAX);
+    add_sampling_options(app, args->sampling);
+    add_values(app, "--stop", "TEXT", "End before this text; repeatable", [args](const std::string& text) -> Status {
+        if (text.empty()) return usage_error("stop string", "--stop", "a text", "nothing");
+        args->stops.push_back(text);
+        return {};
+    });
+    add_integer(app, "--mtp", "Drafted tokens a step; only 0, no drafting, is there yet", args->mtp, 0, 0);
+    app.add_flag("--ignore-eos", args->ignore_eos, "Go on after the end-of-text token");
+    add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
+    app.add_flag("--json", args->json, "Print one JSON document instead of the text");
+    add_running_options(app, args->common);
+}
+
+}  // namespace vks

@@ -1,0 +1,57 @@
+#include "frontend/cli/line_reader.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+// After <cstdio>: readline's headers use FILE without declaring it.
+#include <readline/history.h>
+#include <readline/readline.h>
+
+namespace vks {
+namespace {
+
+InterruptFlag* g_interrupt = nullptr;  // for readline's hook, which takes no argument
+
+int discard_line() {
+    if (!g_interrupt || !g_interrupt->is_set()) return 0;
+    g_interrupt->clear();
+    rl_replace_line("", 1);
+    rl_crlf();
+    rl_on_new_line();
+    rl_redisplay();
+    return 0;
+}
+
+}  // namespace
+
+LineReader::LineReader(InterruptFlag& interrupt) : interrupt_(interrupt), terminal_(isatty(STDIN_FILENO) == 1) {
+    g_interrupt = &interrupt;
+    rl_signal_event_hook = discard_line;
+    rl_bind_key('\t', rl_insert);  // file names are of no use here
+}
+
+LineReader::~LineReader() {
+    rl_signal_event_hook = nullptr;
+    g_interrupt = nullptr;
+}
+
+std::optional<std::string> LineReader::next(const char* prompt) {
+    interrupt_.clear();
+    const std::unique_ptr<char, void (*)(void*)> line(terminal_ ? readline(prompt) : nullptr, std::free);
+    if (terminal_) {
+        if (!line) return {};
+        if (*line != 0) add_history(line.get());
+        return line.get();
+    }
+    std::string text;
+    for (int c; (c = std::getchar()) != EOF;) {
+        if (c == '\n') return text;
+        text += static_cast<char>(c);
+    }
+    return text.empty() || interrupt_.is_set() ? std::nullopt : std::optional(text);
+}
+
+}  // namespace vks

@@ -1,0 +1,58 @@
+// vkseek: the command line. Subcommands are declared here and live in files of their own.
+#include <cstdio>
+#include <exception>
+
+#include "backend/base/bad_input.h"
+#include "frontend/cli/commands.h"
+#include "frontend/cli/console.h"
+#include "frontend/cli/values.h"
+
+namespace {
+
+int fail(const vks::Error& error) {
+    vks::write_stderr("vkseek: " + vks::one_line(error.text) + "\n");
+    return static_cast<int>(error.code);
+}
+
+std::string chosen_command(const CLI::App& program) {
+    const auto chosen = program.get_subcommands();
+    return chosen.empty() ? "" : chosen.front()->get_name();
+}
+
+int run(int argc, char** argv) {
+    CLI::App program("Runs DeepSeek-V3 checkpoints through operator plugins.", "vkseek");
+    program.set_version_flag("--version", "vkseek " VKS_VERSION);
+    program.set_help_flag("-h,--help", "Print this help and exit");
+    program.require_subcommand(0, 1);
+    vks::Action action;
+    vks::add_generate(program, action);
+    vks::add_chat(program, action);
+    vks::add_logits(program, action);
+    vks::add_perplexity(program, action);
+    vks::add_text_commands(program, action);
+    vks::add_devices(program, action);
+    vks::add_plugins(program, action);
+    vks::add_inspect(program, action);
+    vks::add_synth(program, action);
+    try {
+        program.parse(argc, argv);
+    } catch (const CLI::Success& request) {  // --help, --version
+        return program.exit(request);
+    } catch (const CLI::ParseError& error) {
+        return fail(vks::usage_error(error, chosen_command(program)));
+    }
+    if (!action) return fail(vks::usage_error("subcommand", "vkseek --help", "one, such as generate", "none"));
+    const vks::Status status = action();
+    return status ? 0 : fail(status.error());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    // Libraries throw where memory ends; everything else comes as a Status.
+    try {
+        return run(argc, argv);
+    } catch (const std::exception& problem) {
+        return fail({vks::Code::kBadInput, fmt::format("program: wanted to go on, found: {}", problem.what())});
+    }
+}

@@ -1,0 +1,166 @@
+#include "frontend/cli/options.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <limits>
+
+#include "backend/base/bad_input.h"
+#include "backend/base/log.h"
+#include "backend/ops/rule.h"
+#include "frontend/cli/values.h"
+
+namespace vks {
+namespace {
+
+Status add_operator(const std::string& text, std::map<std::string, std::string>& op_backend) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+        return usage_error("operator", "--op", "NAME=BACKEND", quote(text, 80));
+    }
+    const std::string name = text.substr(0, equals);
+    const std::vector<std::string> known = operator_names();
+    if (std::find(known.begin(), known.end(), name) == known.end()) {
+        return usage_error("operator", "--op", fmt::format("one of {}", fmt::join(known, " ")), quote(name, 80));
+    }
+    op_backend[name] = text.substr(equals + 1);
+    return {};
+}
+
+// An option whose value is one of two words; `target` becomes whether it is the second.
+void add_choice(CLI::App& app, const std::string& name, const std::string& first, const std::string& second,
+                const std::string& help, bool& target) {
+    add_value(app, name, first + "|" + second, help, [=, &target](const std::string& text) -> Status {
+        if (text != first && text != second) {
+            return usage_error(name.substr(2), name, first + " or " + second, quote(text, 40));
+        }
+        target = text == second;
+        return {};
+    });
+}
+
+}  // namespace
+
+std::vector<std::string> operator_names() {
+    std::vector<std::string> names;
+    for (const OpRule* rule : all_rules()) {
+        const std::string id = rule->id;
+        names.push_back(id.substr(0, id.find('/')));
+    }
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+void add_verbose_option(CLI::App& app, CommonOptions& options) {
+    app.add_flag_callback(
+        "-v,--verbose",
+        [&options] {
+            options.verbose = true;
+            set_log_level(LogLevel::kInfo);
+        },
+        "Say more on stderr");
+}
+
+void add_model_option(CLI::App& app, CommonOptions& options) {
+    add_path(app, "-m,--model", "Model: a Hugging Face directory. Default: $VKSEEK_MODEL, else the demo model",
+             options.model);
+}
+
+void add_plugin_option(CLI::App& app, CommonOptions& options) {
+    add_values(app, "--plugin-dir", "DIR", "Where to look for plugin libraries first (also $VKSEEK_PLUGIN_PATH)",
+               [&options](const std::string& text) -> Status {
+                   if (text.empty()) return usage_error("directory", "--plugin-dir", "a path", "nothing");
+                   options.plugin_dirs.emplace_back(text);
+                   return {};
+               });
+}
+
+void add_running_options(CLI::App& app, CommonOptions& options) {
+    add_model_option(app, options);
+    add_value(app, "--backend", "LIST",
+              "Backends in order of preference: auto (default), cpu, vulkan:1 or vulkan:0,cpu",
+              [&options](const std::string& text) -> Status {
+                  VKS_ASSIGN(options.backends, parse_list(text, "--backend"));
+                  return {};
+              });
+    add_values(app, "--op", "NAME=BACKEND", "Backend of one operator, e.g. mla_attention=cpu; repeatable",
+               [&options](const std::string& text) { return add_operator(text, options.op_backend); });
+    add_plugin_option(app, options);
+    add_choice(app, "--math", "f32", "half", "Arithmetic and latent cache: half (default) or f32", options.half);
+    add_choice(app, "--precision", "w8a16", "w8a8", "Inputs of FP8 weights: w8a16 (default, unquantised) or w8a8",
+               options.w8a8);
+    add_integer(app, "--threads", "Threads of the CPU plugin. Default: the cores this process may use", options.threads,
+                1, 4096);
+    app.add_flag("--explain", options.explain, "Print where each node runs, how and why, on stderr");
+    add_path(app, "--trace-file", "Timeline of every operator, as a Chrome/Perfetto trace", options.trace_file);
+    add_verbose_option(app, options);
+}
+
+Result<std::filesystem::path> model_dir(const CommonOptions& options) {
+    std::filesystem::path dir = options.model;
+    std::string_view origin = "-m";
+    std::error_code error;
+    if (dir.empty()) {
+        if (const char* given = std::getenv("VKSEEK_MODEL"); given && *given) {
+            dir = given;
+            origin = "$VKSEEK_MODEL";
+        } else {
+            const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+            dir = program.parent_path().parent_path() / "share/vkseek/models/demo";
+            origin = "the demo model, as there is no -m";
+        }
+    }
+    if (!std::filesystem::is_directory(dir, error)) {
+        return bad_input("model ({}: {}): wanted a directory, found {}", origin, dir.string(),
+                         std::filesystem::exists(dir, error) ? "something else" : "nothing there");
+    }
+    return dir;
+}
+
+EngineOptions engine_options(const CommonOptions& options) {
+    EngineOptions engine;
+    engine.backends = options.backends;
+    engine.op_backend = options.op_backend;
+    engine.half = options.half;
+    engine.w8a8 = options.w8a8;
+    engine.threads = static_cast<int>(options.threads.value_or(0));
+    return engine;
+}
+
+void add_sampling_options(CLI::App& app, SamplingArgs& args) {
+    constexpr double kInfinity = std::numeric_limits<double>::infinity();
+    add_number(app, "--temp",
+               "Temperature; 0: always the likeliest token. Without it, what generation_config.json says",
+               args.temperature, 0, kInfinity);
+    add_integer(app, "--top-k", "Top-k: only the k likeliest tokens; 0: all", args.top_k, 0,
+                std::numeric_limits<int32_t>::max());
+    add_number(app, "--top-p", "Top-p: the fewest tokens that have this probability together", args.top_p, 0, 1, true);
+    add_number(app, "--min-p", "Min-p: tokens with this part of the likeliest one's probability", args.min_p, 0, 1);
+    add_number(app, "--repeat-penalty", "Repetition penalty: logits of tokens seen before are divided by it",
+               args.repeat_penalty, 0, kInfinity, true);
+    add_integer(app, "--seed", "Seed: the same seed gives the same text. Default 0", args.seed, 0,
+                std::numeric_limits<int64_t>::max());
+}
+
+SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefaults& defaults) {
+    SamplingOptions options;
+    if (!args.temperature) {
+        const bool restricted = args.top_k || args.top_p || args.min_p;
+        if (defaults.do_sample.value_or(false)) {
+            options.temperature = defaults.temperature.value_or(1);
+        } else if (restricted) {
+            options.temperature = 1;
+        }
+        options.top_k = defaults.top_k.value_or(0);
+        if (const double top_p = defaults.top_p.value_or(1); top_p > 0) options.top_p = top_p;
+        options.repeat_penalty = defaults.repetition_penalty.value_or(1);
+    }
+    options.temperature = args.temperature.value_or(options.temperature);
+    options.top_k = args.top_k.value_or(options.top_k);
+    options.top_p = args.top_p.value_or(options.top_p);
+    options.min_p = args.min_p.value_or(options.min_p);
+    options.repeat_penalty = args.repeat_penalty.value_or(options.repeat_penalty);
+    options.seed = static_cast<uint64_t>(args.seed.value_or(0));
+    return options;
+}
+
+}  // namespace vks

@@ -1,0 +1,54 @@
+// The options that subcommands have in common, and what they mean for paths and the engine.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/base/result.h"
+#include "frontend/gen/engine.h"
+#include "frontend/gen/sampler.h"
+#include "frontend/io/config.h"
+
+namespace vks {
+
+struct CommonOptions {
+    std::filesystem::path model;  // empty: not given
+    std::vector<std::string> backends = {"auto"};
+    std::map<std::string, std::string> op_backend;
+    std::vector<std::filesystem::path> plugin_dirs;
+    bool half = true, w8a8 = false;
+    std::optional<int64_t> threads;
+    bool explain = false;
+    std::filesystem::path trace_file;
+    bool verbose = false;
+};
+
+// -v. The others include it. `options` must outlive the parsing.
+void add_verbose_option(CLI::App& app, CommonOptions& options);
+// -m.
+void add_model_option(CLI::App& app, CommonOptions& options);
+// --plugin-dir.
+void add_plugin_option(CLI::App& app, CommonOptions& options);
+// All of them, for subcommands that run the model.
+void add_running_options(CLI::App& app, CommonOptions& options);
+
+// -m, else $VKSEEK_MODEL, else the demo model installed with the program. Error: not a directory.
+Result<std::filesystem::path> model_dir(const CommonOptions& options);
+// What the options say to the engine; context, chunk and outputs are the subcommand's.
+EngineOptions engine_options(const CommonOptions& options);
+// Names that --op may use, in alphabetical order.
+std::vector<std::string> operator_names();
+
+// --temp and its kin.
+struct SamplingArgs {
+    std::optional<double> temperature, top_p, min_p, repeat_penalty;
+    std::optional<int64_t> top_k, seed;
+};
+void add_sampling_options(CLI::App& app, SamplingArgs& args);
+// With --temp, what isn't given is off. Without, it is what the checkpoint's generation_config.json says.
+SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefaults& defaults);
+
+}  // namespace vks

@@ -1,0 +1,117 @@
+#include "frontend/cli/runtime.h"
+
+#include <sys/resource.h>
+
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "backend/base/log.h"
+#include "frontend/cli/console.h"
+
+namespace vks {
+
+Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, TokenizerUse use) {
+    std::unique_ptr<Runtime> runtime(new Runtime(options));
+    VKS_ASSIGN(const std::filesystem::path dir, model_dir(options));
+    VKS_ASSIGN(Checkpoint checkpoint, Checkpoint::open(dir));
+    runtime->checkpoint_ = std::make_shared<const Checkpoint>(std::move(checkpoint));
+    std::error_code ignored;
+    const bool there = std::filesystem::exists(dir / "tokenizer.json", ignored);
+    if (use == TokenizerUse::kRequired || (use == TokenizerUse::kIfThere && there)) {
+        VKS_ASSIGN(Tokenizer tokenizer, Tokenizer::load(dir));
+        runtime->tokenizer_.emplace(std::move(tokenizer));
+    }
+    return runtime;
+}
+
+Status Runtime::start(const EngineOptions& engine) {
+    registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
+    if (!options_.trace_file.empty()) trace_ = std::make_unique<Trace>();
+    VKS_ASSIGN(engine_, Engine::create(checkpoint_, *registry_, engine, trace_.get()));
+    if (options_.explain) write_stderr(engine_->explain());
+    const auto placement = engine_->placement();
+    for (const auto& [op, backend] : options_.op_backend) {
+        if (!placement.contains(op)) warnings_.push_back(fmt::format("operator {} (--op): not used by this model", op));
+    }
+    return {};
+}
+
+Status Runtime::finish() {
+    VKS_TRY(checkpoint_->check_unchanged());
+    if (trace_) VKS_TRY(trace_->write(options_.trace_file));
+    return {};
+}
+
+void Runtime::print_warnings() const {
+    for (const std::string& text : warnings_) log_line(LogLevel::kWarning, text);
+}
+
+std::vector<int32_t> Runtime::eos_ids() const {
+    std::vector<int32_t> ids = config().eos_token_ids;
+    if (ids.empty() && tokenizer_ && tokenizer_->eos_id()) ids.push_back(*tokenizer_->eos_id());
+    return ids;
+}
+
+Result<std::vector<int32_t>> Runtime::prompt_ids(std::string_view text) const {
+    VKS_ASSIGN(std::vector<int32_t> ids, tokenizer_->encode(text));
+    if (tokenizer_->add_bos()) ids.insert(ids.begin(), *tokenizer_->bos_id());
+    return ids;
+}
+
+nlohmann::ordered_json Runtime::placement_json() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    for (const auto& [op, backend] : engine_->placement()) json[op] = backend;
+    return json;
+}
+
+nlohmann::ordered_json Runtime::peak_bytes_json() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    for (const auto& [device, bytes] : engine_->bytes_by_device()) json[device] = bytes;
+    return json;
+}
+
+std::string Runtime::memory_line() const {
+    std::string text = "memory:    ";
+    for (const auto& [device, bytes] : engine_->bytes_by_device()) {
+        text += fmt::format("{} {}, ", device, human_bytes(bytes));
+    }
+    return text + fmt::format("process {} at most\n", human_bytes(process_peak_bytes()));
+}
+
+std::string Runtime::placement_line() const {
+    std::map<std::string, std::vector<std::string>> by_backend;
+    for (const auto& [op, backend] : engine_->placement()) by_backend[backend].push_back(op);
+    std::string text;
+    for (const auto& [backend, ops] : by_backend) {
+        text +=
+            fmt::format("{}{} on {}", text.empty() ? "" : "; ",
+                        by_backend.size() == 1 ? "every operator" : fmt::format("{}", fmt::join(ops, " ")), backend);
+    }
+    for (const auto& entry : registry_->devices()) {
+        if (entry->device && by_backend.contains(entry->id))
+            text += fmt::format("; {} is {}", entry->id, entry->info.name);
+    }
+    return fmt::format("ran on:    {}\n", text);
+}
+
+uint64_t process_peak_bytes() {
+    struct rusage usage = {};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+std::string human_bytes(uint64_t bytes) {
+    if (bytes < 1000) return fmt::format("{} B", bytes);
+    double value = static_cast<double>(bytes);
+    const char* units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    size_t unit = 0;
+    for (value /= 1000; value >= 999.95 && unit + 1 < std::size(units); ++unit) value /= 1000;
+    return fmt::format("{:.1f} {}", value, units[unit]);
+}
+
+std::string phase_text(const Phase& phase) {
+    return fmt::format("{} tokens in {:.2f} s, {:.1f} tok/s", phase.tokens, phase.seconds, phase.rate());
+}
+
+}  // namespace vks

@@ -1,0 +1,69 @@
+// What subcommands that run the model share: opening it, starting the engine, ending a run, and reporting.
+#pragma once
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "backend/registry/registry.h"
+#include "frontend/cli/options.h"
+#include "frontend/gen/engine.h"
+#include "frontend/gen/generator.h"
+#include "frontend/text/tokenizer.h"
+
+namespace vks {
+
+enum class TokenizerUse { kNone, kIfThere, kRequired };
+
+// Not thread-safe. open(), start(), engine(), finish(), print_warnings(), in this order.
+class Runtime {
+public:
+    // Opens the checkpoint and the tokenizer. `options` is borrowed.
+    static Result<std::unique_ptr<Runtime>> open(const CommonOptions& options, TokenizerUse use);
+
+    // Loads plugins and makes the engine; prints the plans under --explain. Context, chunk and outputs are the
+    // caller's, in `engine`.
+    Status start(const EngineOptions& engine);
+    // After a run, before it reports success: the files are still what they were, the trace is written.
+    Status finish();
+
+    const std::shared_ptr<const Checkpoint>& checkpoint() const { return checkpoint_; }
+    const ModelConfig& config() const { return checkpoint_->config(); }
+    const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
+    Engine& engine() { return *engine_; }
+
+    // Ids that end a text.
+    std::vector<int32_t> eos_ids() const;
+    // `text` as a prompt: its ids, with a BOS in front if the tokenizer says so. Wants a tokenizer.
+    Result<std::vector<int32_t>> prompt_ids(std::string_view text) const;
+
+    // Warnings wait until a run has succeeded: a failing one has only its error to say.
+    void print_warnings() const;
+
+    // {"<op>": "<backend>"} and {"<device>": bytes, most so far}.
+    nlohmann::ordered_json placement_json() const;
+    nlohmann::ordered_json peak_bytes_json() const;
+    // One line each: device bytes, and what ran where.
+    std::string memory_line() const;
+    std::string placement_line() const;
+
+private:
+    explicit Runtime(const CommonOptions& options) : options_(options) {}
+    const CommonOptions& options_;
+    std::vector<std::string> warnings_;
+    std::shared_ptr<const Checkpoint> checkpoint_;
+    std::optional<Tokenizer> tokenizer_;
+    std::unique_ptr<Registry> registry_;  // outlives the engine
+    std::unique_ptr<Trace> trace_;
+    std::unique_ptr<Engine> engine_;
+};
+
+// Most bytes of memory the process ever held, mapped files included.
+uint64_t process_peak_bytes();
+// "12.3 MB", decimal.
+std::string human_bytes(uint64_t bytes);
+// "60 tokens in 0.52 s, 115.4 tok/s".
+std::string phase_text(const Phase& phase);
+
+}  // namespace vks

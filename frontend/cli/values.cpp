@@ -1,0 +1,156 @@
+#include "frontend/cli/values.h"
+
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <memory>
+
+#include "backend/base/bad_input.h"
+
+namespace vks {
+namespace {
+
+// How errors of `apply` get through CLI11.
+struct WrongValue : CLI::ParseError {
+    explicit WrongValue(const vks::Error& error) : ParseError("WrongValue", error.text, static_cast<int>(error.code)) {}
+};
+
+void throw_if(const Status& status) {
+    if (!status) throw WrongValue(status.error());
+}
+
+template <class T>
+std::optional<T> parse(std::string_view text) {
+    T value{};
+    const auto [end, problem] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty() || problem != std::errc{} || end != text.data() + text.size()) return {};
+    return value;
+}
+
+// "-n,--predict" is called by its short name in messages, as most people write it.
+std::string shown(const std::string& names) {
+    return names.substr(0, names.find(','));
+}
+
+std::string purpose(const std::string& help) {
+    return help.substr(0, help.find_first_of(",;:("));
+}
+
+}  // namespace
+
+Error usage_error(std::string_view what, std::string_view option, std::string_view wanted, std::string_view found) {
+    return {Code::kUsage, one_line(fmt::format("{} ({}): wanted {}, found {}", what, option, wanted, found))};
+}
+
+Error usage_error(const CLI::ParseError& error, const std::string& command) {
+    if (dynamic_cast<const WrongValue*>(&error)) {
+        return {static_cast<Code>(error.get_exit_code()), one_line(error.what())};
+    }
+    const std::string text = one_line(error.what());
+    const std::string where = command.empty() ? "vkseek --help" : fmt::format("vkseek {} --help", command);
+    if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
+        const size_t colon = text.rfind(": ");
+        return usage_error("argument", where, "one that is known",
+                           colon == std::string::npos ? text : text.substr(colon + 2));
+    }
+    return {Code::kUsage, fmt::format("command line ({}): wanted complete options, found: {}", where, text)};
+}
+
+CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                       std::function<Status(const std::string&)> apply) {
+    const auto call = [apply = std::move(apply)](const std::string& text) { throw_if(apply(text)); };
+    return app.add_option_function<std::string>(names, call, help)
+        ->type_name(type)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+}
+
+CLI::Option* add_values(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                        std::function<Status(const std::string&)> apply) {
+    const auto call = [apply = std::move(apply)](const std::vector<std::string>& texts) {
+        for (const std::string& text : texts) throw_if(apply(text));
+    };
+    return app.add_option_function<std::vector<std::string>>(names, call, help)
+        ->type_name(type)
+        ->type_size(1)
+        ->expected(1)
+        ->allow_extra_args(false)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                      std::optional<std::string>& target) {
+    return add_value(app, names, type, help, [&target](const std::string& text) -> Status {
+        target = text;
+        return {};
+    });
+}
+
+CLI::Option* add_path(CLI::App& app, const std::string& names, const std::string& help, std::filesystem::path& target) {
+    const std::string option = shown(names), what = purpose(help);
+    return add_value(app, names, "PATH", help, [&target, option, what](const std::string& text) -> Status {
+        if (text.empty() || text.find('\0') != std::string::npos) return usage_error(what, option, "a path", "nothing");
+        target = text;
+        return {};
+    });
+}
+
+CLI::Option* add_integer(CLI::App& app, const std::string& names, const std::string& help,
+                         std::optional<int64_t>& target, int64_t low, int64_t high) {
+    const std::string option = shown(names), what = purpose(help);
+    std::string wanted = fmt::format("an integer from {}", low);
+    if (low == high) {
+        wanted = fmt::format("{}", low);
+    } else if (high < std::numeric_limits<int64_t>::max()) {
+        wanted += fmt::format(" to {}", high);
+    }
+    return add_value(app, names, "N", help, [=, &target](const std::string& text) -> Status {
+        const auto value = parse<int64_t>(text);
+        if (!value || *value < low || *value > high) return usage_error(what, option, wanted, text);
+        target = *value;
+        return {};
+    });
+}
+
+CLI::Option* add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
+                        double low, double high, bool open_low) {
+    const std::string option = shown(names), what = purpose(help);
+    std::string wanted = fmt::format("a number {} {}", open_low ? "above" : "from", low);
+    if (std::isfinite(high)) wanted += fmt::format("{}{}", open_low ? ", at most " : " to ", high);
+    return add_value(app, names, "X", help, [=, &target](const std::string& text) -> Status {
+        const auto value = parse<double>(text);
+        const bool fits = value && std::isfinite(*value) && *value >= low && *value <= high;
+        if (!fits || (open_low && *value == low)) return usage_error(what, option, wanted, text);
+        target = *value;
+        return {};
+    });
+}
+
+Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option) {
+    std::vector<int32_t> ids;
+    std::string_view rest = text;
+    for (bool more = true; more;) {
+        const size_t comma = std::min(rest.find(','), rest.size());
+        std::string_view item = rest.substr(0, comma);
+        while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
+        while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
+        const auto id = parse<int32_t>(item);
+        if (!id || *id < 0) return usage_error("ids", option, "numbers separated by commas", quote(item, 40));
+        ids.push_back(*id);
+        more = comma < rest.size();
+        rest.remove_prefix(std::min(comma + 1, rest.size()));
+    }
+    return ids;
+}
+
+Result<std::vector<std::string>> parse_list(const std::string& text, std::string_view option) {
+    std::vector<std::string> items;
+    for (size_t at = 0; at <= text.size();) {
+        const size_t comma = std::min(text.find(',', at), text.size());
+        if (comma == at) return usage_error("list", option, "names separated by commas", quote(text, 80));
+        items.push_back(text.substr(at, comma - at));
+        at = comma + 1;
+    }
+    return items;
+}
+
+}  // namespace vks

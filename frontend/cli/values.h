@@ -1,0 +1,45 @@
+// Options with values on top of CLI11: every wrong value gives one line that says what was wanted, whatever the option.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/base/result.h"
+
+namespace vks {
+
+// "<what> (<option>): wanted <wanted>, found <found>", exit status 2.
+Error usage_error(std::string_view what, std::string_view option, std::string_view wanted, std::string_view found);
+
+// One line for what CLI11 found wrong; `command` is the subcommand, empty if there is none yet.
+Error usage_error(const CLI::ParseError& error, const std::string& command);
+
+// An option with one value; the last one given counts. `apply` is called after the whole line was read. `names` as in
+// CLI11: "-n,--predict". `type` stands for the value in --help.
+CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                       std::function<Status(const std::string&)> apply);
+// The same for an option that may be given several times, one value each.
+CLI::Option* add_values(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                        std::function<Status(const std::string&)> apply);
+
+// Values of common kinds; the target keeps what it holds if the option isn't given. Bounds are inclusive.
+CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                      std::optional<std::string>& target);
+CLI::Option* add_path(CLI::App& app, const std::string& names, const std::string& help, std::filesystem::path& target);
+CLI::Option* add_integer(CLI::App& app, const std::string& names, const std::string& help,
+                         std::optional<int64_t>& target, int64_t low, int64_t high);
+// `open_low`: the lower bound itself is not allowed.
+CLI::Option* add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
+                        double low, double high, bool open_low = false);
+
+// "1,2,3": decimal ids separated by commas, at least one. `option` is for the message.
+Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option);
+// "vulkan:0,cpu": names separated by commas, none empty.
+Result<std::vector<std::string>> parse_list(const std::string& text, std::string_view option);
+
+}  // namespace vks

@@ -1,0 +1,87 @@
+// From a prompt's ids to generated ids and text: prefill in chunks, then a token a step, until something says stop.
+// Doesn't print and doesn't know the command line.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/base/result.h"
+#include "frontend/gen/engine.h"
+#include "frontend/gen/sampler.h"
+#include "frontend/text/tokenizer.h"
+
+namespace vks {
+
+// Why generation ended.
+enum class Finish {
+    kStop,         // an end-of-text id or a stop string
+    kLength,       // as many tokens as were asked for
+    kContext,      // prompt and generated tokens fill the context
+    kInterrupted,  // the caller's flag was set
+};
+std::string_view finish_name(Finish finish);  // "stop", "length", "context", "interrupted"
+
+struct GenerateOptions {
+    SamplingOptions sampling;
+    int64_t max_tokens = -1;         // < 0: until the context is full
+    std::vector<int32_t> eos_ids;    // generating one of them ends the text; it is among the ids, not in the text
+    std::vector<std::string> stops;  // a stop string ends the text before it
+};
+
+// What the caller wants to hear while it lasts; each may be empty.
+struct GenerateHooks {
+    std::function<Status(std::string_view)> text;  // the next piece of text, whole UTF-8 characters; its error ends all
+    std::function<void(int64_t, int64_t)> prefilled;  // tokens of the prompt done, and in all
+    const std::atomic<bool>* interrupted = nullptr;   // looked at between steps
+};
+
+// Tokens that went through the model and the time that took.
+struct Phase {
+    int64_t tokens = 0;
+    double seconds = 0;
+    double rate() const { return seconds > 0 ? static_cast<double>(tokens) / seconds : 0; }
+};
+
+struct Generation {
+    std::vector<int32_t> ids;  // generated
+    std::string text;          // of ids; special tokens and ids without an entry print nothing
+    Finish finish = Finish::kLength;
+    int64_t reused = 0;        // of the prompt: already in the cache
+    Phase prefill;             // the rest of the prompt; gives the first id
+    Phase decode;              // every id after the first
+    uint64_t logits_hash = 0;  // FNV-1a of the bits of the last row of logits; 0 without one
+};
+
+// Not thread-safe.
+class Generator {
+public:
+    // Both must outlive the generator; `tokenizer` may be null, texts are empty then.
+    Generator(Engine& engine, const Tokenizer* tokenizer) : engine_(engine), tokenizer_(tokenizer) {}
+
+    // Continues `prompt`. What it has in common with the ids of earlier runs stays in the cache and isn't run again.
+    // Errors: an empty prompt, one longer than the context, ids outside the vocabulary, those of steps and hooks.
+    Result<Generation> run(std::span<const int32_t> prompt, const GenerateOptions& options, const GenerateHooks& hooks);
+
+    // The next run begins with an empty cache.
+    void reset() { cached_.clear(); }
+
+private:
+    Status check(std::span<const int32_t> prompt) const;
+    // False: interrupted.
+    Result<bool> prefill(std::span<const int32_t> prompt, const GenerateHooks& hooks, Generation& out);
+    Status step(std::span<const int32_t> ids);
+    Result<std::vector<float>> last_logits();
+
+    Engine& engine_;
+    const Tokenizer* tokenizer_;
+    std::vector<int32_t> cached_;  // ids whose cache entries are there, from position 0
+};
+
+// Error unless every id is within the vocabulary; `what` names them in the message.
+Status check_ids(std::span<const int32_t> ids, int64_t vocab_size, std::string_view what);
+
+}  // namespace vks

@@ -1,0 +1,118 @@
+#include "frontend/gen/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "backend/base/bad_input.h"
+
+namespace vks {
+namespace {
+
+// The finaliser of SplitMix64 (Steele, Lea and Flood 2014): every input bit reaches every output bit.
+uint64_t mix(uint64_t x) {
+    x ^= x >> 30;
+    x *= 0xbf58476d1ce4e5b9;
+    x ^= x >> 27;
+    x *= 0x94d049bb133111eb;
+    return x ^ (x >> 31);
+}
+
+}  // namespace
+
+double sampling_noise(uint64_t seed, uint64_t position) {
+    constexpr uint64_t kGolden = 0x9e3779b97f4a7c15;
+    const uint64_t bits = mix(mix(seed + kGolden) + (position + 1) * kGolden);
+    return static_cast<double>(bits >> 11) * 0x1p-53;
+}
+
+int32_t argmax(std::span<const float> row) {
+    size_t best = 0;
+    float value = -std::numeric_limits<float>::infinity();
+    for (size_t i = 0; i < row.size(); ++i) {
+        if (row[i] > value) {
+            best = i;
+            value = row[i];
+        }
+    }
+    return static_cast<int32_t>(best);
+}
+
+void Sampler::penalise(std::span<const int32_t> before) {
+    const float penalty = static_cast<float>(options_.repeat_penalty);
+    std::vector<bool> seen(row_.size());
+    for (const int32_t id : before) {
+        const size_t i = static_cast<size_t>(id);
+        if (id < 0 || i >= row_.size() || seen[i]) continue;
+        seen[i] = true;
+        row_[i] = row_[i] < 0 ? row_[i] * penalty : row_[i] / penalty;
+    }
+}
+
+// Inverse of the cumulative distribution, the likeliest first. Rarely more than a few are needed, hence a heap.
+int32_t Sampler::draw(double noise) {
+    // Whether a comes after b: a strict order, so that the outcome doesn't depend on the heap's inner workings.
+    const auto after = [](const Candidate& a, const Candidate& b) {
+        return a.weight != b.weight ? a.weight < b.weight : a.id > b.id;
+    };
+    std::vector<Candidate>& all = candidates_;
+    if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(all.size())) {
+        const auto cut = all.begin() + options_.top_k;
+        std::nth_element(all.begin(), cut, all.end(), [&](const auto& a, const auto& b) { return after(b, a); });
+        all.erase(cut, all.end());
+    }
+    std::make_heap(all.begin(), all.end(), after);
+    const double likeliest = all.front().weight;
+    double total = 0;
+    for (const Candidate& c : all) total += c.weight;
+
+    // Moves the likeliest candidates behind the heap until `enough`; returns how many and what they weigh.
+    auto heap_end = all.end();
+    double sum = 0;
+    const auto pop = [&] {
+        std::pop_heap(all.begin(), heap_end, after);
+        sum += (--heap_end)->weight;
+    };
+    if (options_.top_p < 1 || options_.min_p > 0) {
+        const double wanted = options_.top_p < 1 ? options_.top_p * total : std::numeric_limits<double>::infinity();
+        do {
+            pop();
+        } while (heap_end != all.begin() && sum < wanted && all.front().weight > 0 &&
+                 all.front().weight >= options_.min_p * likeliest);
+        double rest = noise * sum;
+        for (auto c = all.end(); --c != heap_end;) {
+            rest -= c->weight;
+            if (rest < 0) return c->id;
+        }
+        return heap_end->id;
+    }
+    while (heap_end != all.begin()) {
+        pop();
+        if (sum > noise * total && heap_end->weight > 0) return heap_end->id;
+    }
+    return all.back().id;  // rounding made the sum fall short of the total
+}
+
+Result<int32_t> Sampler::sample(std::span<const float> logits, int64_t position, std::span<const int32_t> before) {
+    row_.assign(logits.begin(), logits.end());
+    for (size_t i = 0; i < row_.size(); ++i) {
+        if (std::isnan(row_[i])) {
+            return bad_input("logits (position {}): wanted numbers, found NaN for token {}", position - 1, i);
+        }
+        // Infinities have no differences.
+        row_[i] = std::clamp(row_[i], std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
+    }
+    if (options_.repeat_penalty != 1) penalise(before);
+    const int32_t best = argmax(row_);
+    if (options_.temperature <= 0) return best;
+
+    const double largest = row_[static_cast<size_t>(best)];
+    candidates_.clear();
+    for (size_t i = 0; i < row_.size(); ++i) {
+        const double weight = std::exp((static_cast<double>(row_[i]) - largest) / options_.temperature);
+        candidates_.push_back({weight, static_cast<int32_t>(i)});
+    }
+    return draw(sampling_noise(options_.seed, static_cast<uint64_t>(position)));
+}
+
+}  // namespace vks
