@@ -1,3 +1,4 @@
+// Mapping, and the SIGBUS handler that turns a vanished page into one line and exit status 3.
 #include "backend/base/file_map.h"
 
 #include <fcntl.h>

@@ -3,6 +3,22 @@
 #include <algorithm>
 
 namespace vks {
+namespace {
+
+Location offset(Location l, int64_t bytes) {
+    l.offset += uint64_t(bytes);
+    if (l.mapped) l.mapped += bytes;
+    return l;
+}
+
+// The copy with the most rows up to date; null when no device uses the state.
+const State::Copy* newest_of(const std::vector<State::Copy>& copies) {
+    const auto fewer = [](const State::Copy& a, const State::Copy& b) { return a.current < b.current; };
+    const auto newest = std::max_element(copies.begin(), copies.end(), fewer);
+    return newest == copies.end() ? nullptr : &*newest;
+}
+
+}  // namespace
 
 Result<Lane*> Executor::lane(Device& device) {
     auto& slot = lanes_[&device];
@@ -23,6 +39,42 @@ Executor::Bound& Executor::bind(const Plan& plan, const Bindings& b) {
     return bound;
 }
 
+Status Executor::move(Device& from_device, const Location& from, Device& to_device, const Location& to,
+                      uint64_t bytes) {
+    VKS_ASSIGN(Lane * source, lane(from_device));
+    VKS_ASSIGN(Lane * target, lane(to_device));
+    if (from.mapped) {
+        VKS_TRY(source->finish());
+        return target->upload(from.mapped, to, bytes);
+    }
+    bounce_.resize(std::max(bounce_.size(), size_t(bytes)));
+    VKS_TRY(source->download(from, bounce_.data(), bytes));
+    return target->upload(bounce_.data(), to, bytes);
+}
+
+// Another plan may have written earlier rows of a state on a device that this one doesn't use: they come over first.
+Status Executor::catch_up(const Plan& plan, const Step& step) {
+    for (const ValueId id : plan.states) {
+        const Value& value = plan.graph->values[id];
+        std::vector<State::Copy>& copies = plan.state->copies(value.name);
+        const State::Copy* newest = newest_of(copies);
+        if (!newest) continue;
+        const int64_t last = std::min(newest->current, step.state_first);
+        const int64_t row = plan.graph->max_bytes(value) / value.shape[0].bind(plan.graph->max);
+        for (const DevicePlan& d : plan.devices) {
+            if (!d.location[id].buffer) continue;
+            for (State::Copy& copy : copies) {
+                if (copy.device != d.device || copy.current >= last) continue;
+                VKS_TRY(move(*newest->device, offset(newest->location, row * copy.current), *copy.device,
+                             offset(copy.location, row * copy.current), uint64_t(row * (last - copy.current))));
+                copy.current = last;
+            }
+        }
+        for (State::Copy& copy : copies) copy.current = std::min(copy.current, step.state_first);
+    }
+    return {};
+}
+
 Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step) {
     const Value& value = plan.graph->values[t.value];
     Location from = plan.devices[t.from].location[t.value], to = plan.devices[t.to].location[t.value];
@@ -30,20 +82,10 @@ Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step)
     if (value.kind == Kind::kState) {
         const int64_t row = bytes / value.shape[0].bind(step.bind);
         bytes = row * step.state_count;
-        for (Location* l : {&from, &to}) {
-            l->offset += uint64_t(row * step.state_first);
-            if (l->mapped) l->mapped += row * step.state_first;
-        }
+        from = offset(from, row * step.state_first);
+        to = offset(to, row * step.state_first);
     }
-    VKS_ASSIGN(Lane * source, lane(*plan.devices[t.from].device));
-    VKS_ASSIGN(Lane * target, lane(*plan.devices[t.to].device));
-    if (from.mapped) {
-        VKS_TRY(source->finish());
-        return target->upload(from.mapped, to, uint64_t(bytes));
-    }
-    bounce_.resize(std::max(bounce_.size(), size_t(bytes)));
-    VKS_TRY(source->download(from, bounce_.data(), uint64_t(bytes)));
-    return target->upload(bounce_.data(), to, uint64_t(bytes));
+    return move(*plan.devices[t.from].device, from, *plan.devices[t.to].device, to, uint64_t(bytes));
 }
 
 Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane) {
@@ -67,6 +109,12 @@ Status Executor::run(const Plan& plan, const Step& step) {
         Status finished = lane->finish();
         if (status && !finished) status = finished;
     }
+    if (!status) return status;
+    for (const ValueId id : plan.states)
+        for (State::Copy& copy : plan.state->copies(plan.graph->values[id].name))
+            for (const DevicePlan& d : plan.devices)
+                if (d.device == copy.device && d.location[id].buffer)
+                    copy.current = step.state_first + step.state_count;
     return status;
 }
 
@@ -75,6 +123,7 @@ Status Executor::run_segments(const Plan& plan, const Step& step) {
         CHECK(step.bind[i] >= 1 && step.bind[i] <= plan.graph->max[i], "symbol {} bound to {} of {}", i, step.bind[i],
               plan.graph->max[i]);
     const Bound& bound = bind(plan, step.bind);
+    VKS_TRY(catch_up(plan, step));
     for (const auto& [id, data] : step.inputs)
         for (const DevicePlan& d : plan.devices) {
             if (!d.location[id].buffer) continue;
@@ -108,16 +157,10 @@ Status Executor::read_state(const Plan& plan, ValueId value, int64_t first, int6
     const Value& v = plan.graph->values[value];
     const int64_t rows = v.shape[0].bind(plan.graph->max), row = plan.graph->max_bytes(v) / rows;
     CHECK(first >= 0 && count >= 0 && first + count <= rows, "rows {}+{} of {}", first, count, rows);
-    for (const DevicePlan& d : plan.devices) {
-        Location l = d.location[value];
-        if (!l.buffer) continue;
-        l.offset += uint64_t(row * first);
-        if (l.mapped) l.mapped += row * first;
-        VKS_ASSIGN(Lane * source, lane(*d.device));
-        return source->download(l, to, uint64_t(row * count));
-    }
-    CHECK(false, "{} is on no device", v.name);
-    return {};
+    const State::Copy* newest = newest_of(plan.state->copies(v.name));
+    CHECK(newest, "{} is on no device", v.name);
+    VKS_ASSIGN(Lane * source, lane(*newest->device));
+    return source->download(offset(newest->location, row * first), to, uint64_t(row * count));
 }
 
 }  // namespace vks

@@ -41,6 +41,9 @@ private:
         std::vector<vks_tensor> args;  // Plan::args at actual extents
     };
     Result<Lane*> lane(Device& device);
+    // `bytes` from one device's memory to another's.
+    Status move(Device& from_device, const Location& from, Device& to_device, const Location& to, uint64_t bytes);
+    Status catch_up(const Plan& plan, const Step& step);
     Status transfer(const Plan& plan, const Transfer& t, const Step& step);
     Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);
     Status run_segments(const Plan& plan, const Step& step);

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <vector>
 
 #include "backend/graph/graph.h"
 #include "backend/registry/lane.h"
@@ -16,13 +17,22 @@ public:
     Result<Location> get(Device& device, const Graph& graph, const Value& value);
     uint64_t bytes(const Device& device) const;
 
-private:
     struct Copy {
-        Buffer buffer;
+        Device* device = nullptr;
         Location location;
-        uint64_t bytes = 0;
+        int64_t current =
+            0;  // rows [0, current) are as the last step that wrote them left them; the executor's to keep
     };
-    std::map<std::pair<std::string, const Device*>, Copy> copies_;
+    // Every device's copy of the state called `name`.
+    std::vector<Copy>& copies(const std::string& name) { return states_[name].copies; }
+
+private:
+    struct Memory {
+        uint64_t bytes = 0;
+        std::vector<Buffer> buffers;
+        std::vector<Copy> copies;  // in the buffers' order
+    };
+    std::map<std::string, Memory> states_;
 };
 
 }  // namespace vks

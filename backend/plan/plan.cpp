@@ -17,6 +17,9 @@ public:
     Planner(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights, State& state)
         : graph_(*graph), preference_(preference), weights_(weights), state_(state), plan_(std::make_shared<Plan>()) {
         plan_->graph = std::move(graph);
+        plan_->state = &state;
+        for (ValueId id = 0; id < graph_.values.size(); ++id)
+            if (graph_.values[id].kind == Kind::kState) plan_->states.push_back(id);
     }
 
     Result<std::shared_ptr<const Plan>> run(const SupportTable& table, const std::vector<NodePlace>& places,

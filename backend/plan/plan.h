@@ -46,6 +46,8 @@ struct Plan {
     std::vector<NodeReport> report;  // by node
     std::vector<vks_tensor> args;    // launch arguments at maximum extents
     std::vector<ValueId> arg_value;  // which value each of args is
+    State* state = nullptr;          // what the plan was made over
+    std::vector<ValueId> states;     // those of its values
 
     // One line per node: "layers.0.mlp.up_proj  fp8_gemm  cpu  avx512  the only device".
     std::string explain() const;

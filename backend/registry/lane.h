@@ -27,7 +27,8 @@ public:
 
     // Work launched so far will reach the fence; cheap when there is none.
     Status submit();
-    // All submitted work is done. `kWatchdogNs` without an answer is an error that names the device.
+    // All submitted work is done, or failed, which is told once. `kWatchdogNs` without an answer is an error that names
+    // the device.
     Status finish();
     // A launch was made: submit() has something to do.
     void touched() { pending_ = true; }

@@ -73,11 +73,7 @@ public:
         return {};
     }
 
-    std::string statistics() const {
-        return fmt::format("prompt:    {}; {} more were in the cache\ngenerated: {} tokens; after the first {}\n",
-                           phase_text(last_.prefill), last_.reused, last_.ids.size(), phase_text(last_.decode)) +
-               runtime_.memory_line() + runtime_.placement_line();
-    }
+    std::string statistics() const { return phases_text(last_) + runtime_.memory_line() + runtime_.placement_line(); }
 
 private:
     Runtime& runtime_;

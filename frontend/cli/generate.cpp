@@ -88,9 +88,7 @@ void print_statistics(const Runtime& runtime, const Generation& out, int64_t con
     } else if (out.finish == Finish::kInterrupted) {
         text += "interrupted\n";
     }
-    text += fmt::format("prompt:    {}\n", phase_text(out.prefill));
-    text += fmt::format("generated: {} tokens; after the first {}\n", out.ids.size(), phase_text(out.decode));
-    write_stderr(text + runtime.memory_line() + runtime.placement_line());
+    write_stderr(text + phases_text(out) + runtime.memory_line() + runtime.placement_line());
 }
 
 Status run_generate(const GenerateArgs& args) {

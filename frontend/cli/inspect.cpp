@@ -54,10 +54,9 @@ nlohmann::ordered_json stats_json(const ModelConfig& config, const ModelStats& s
 }
 
 std::string stats_text(const ModelConfig& config, const ModelStats& stats) {
-    const auto millions = [](int64_t n) { return fmt::format("{:.2f} M", static_cast<double>(n) / 1e6); };
     std::string text = fmt::format("{}: {}\n", config.model_type, architecture(config));
-    text += fmt::format("parameters   {}, {} active per token; MTP {} more\n", millions(stats.parameters),
-                        millions(stats.active_parameters), millions(stats.mtp_parameters));
+    text += fmt::format("parameters   {}, {} active per token, MTP {} more\n", human_count(stats.parameters),
+                        human_count(stats.active_parameters), human_count(stats.mtp_parameters));
     text += fmt::format("KV cache     {} bytes per token (16 bits a value), 1/{:.1f} of plain multi-head attention\n",
                         stats.kv_bytes_per_token, stats.plain_cache_ratio);
     text += fmt::format("context      {} tokens\n\n", config.max_position_embeddings);
@@ -66,7 +65,7 @@ std::string stats_text(const ModelConfig& config, const ModelStats& stats) {
         const KindStats& kind = stats.kinds[k];
         if (kind.tensors == 0) continue;
         text += fmt::format("{:<16} {:>8} {:>14} {:>12}\n", kTensorKindNames[k], kind.tensors,
-                            millions(kind.parameters), human_bytes(kind.bytes));
+                            human_count(kind.parameters), human_bytes(kind.bytes));
     }
     text += fmt::format("{:<16} {:>8} {:>14} {:>12}\n", "all", "", "", human_bytes(stats.bytes));
     if (stats.unused_bytes > 0) text += fmt::format("the files hold {} besides\n", human_bytes(stats.unused_bytes));

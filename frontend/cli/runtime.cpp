@@ -8,6 +8,7 @@
 
 #include "backend/base/log.h"
 #include "frontend/cli/console.h"
+#include "frontend/model/deepseek_v3.h"
 
 namespace vks {
 
@@ -25,15 +26,32 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, Tok
     return runtime;
 }
 
-Status Runtime::start(const EngineOptions& engine) {
+Status Runtime::start(const EngineOptions& wanted) {
+    EngineOptions engine = wanted;
+    if (!engine.op_backend.empty()) VKS_TRY(drop_unused(engine));
     registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
     if (!options_.trace_file.empty()) trace_ = std::make_unique<Trace>();
     VKS_ASSIGN(engine_, Engine::create(checkpoint_, *registry_, engine, trace_.get()));
     if (options_.explain) write_stderr(engine_->explain());
-    const auto placement = engine_->placement();
-    for (const auto& [op, backend] : options_.op_backend) {
-        if (!placement.contains(op)) warnings_.push_back(fmt::format("operator {} (--op): not used by this model", op));
+    return {};
+}
+
+Status Runtime::drop_unused(EngineOptions& engine) {
+    ModelOptions model;
+    model.half = engine.half;
+    model.w8a8 = engine.w8a8;
+    model.context = 1;
+    std::set<std::string> used;
+    for (int module = 0; module <= engine.mtp; ++module) {
+        VKS_ASSIGN(const ModelGraph part,
+                   module == 0 ? build_main(checkpoint_, model) : build_mtp(checkpoint_, module, model));
+        for (const Node& node : part.graph->nodes) used.insert(node.op_name());
     }
+    std::erase_if(engine.op_backend, [&](const auto& choice) {
+        if (used.contains(choice.first)) return false;
+        warnings_.push_back(fmt::format("operator {} (--op): not used in this run", choice.first));
+        return true;
+    });
     return {};
 }
 
@@ -110,8 +128,23 @@ std::string human_bytes(uint64_t bytes) {
     return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-std::string phase_text(const Phase& phase) {
-    return fmt::format("{} tokens in {:.2f} s, {:.1f} tok/s", phase.tokens, phase.seconds, phase.rate());
+std::string human_count(int64_t n) {
+    const double value = static_cast<double>(n);
+    if (n < 10'000) return fmt::format("{}", n);
+    if (n < 10'000'000) return fmt::format("{:.1f} k", value / 1e3);
+    return n < 10'000'000'000 ? fmt::format("{:.1f} M", value / 1e6) : fmt::format("{:.1f} B", value / 1e9);
+}
+
+std::string phases_text(const Generation& out) {
+    std::string text = fmt::format("prompt:    {} tokens in {:.2f} s, {:.1f} tok/s", out.prefill.tokens,
+                                   out.prefill.seconds, out.prefill.rate());
+    if (out.reused > 0) text += fmt::format("; {} more were in the cache", out.reused);
+    text += fmt::format("\ngenerated: {} tokens", out.ids.size());
+    if (out.decode.tokens > 0) {
+        text += fmt::format("; {} after the first in {:.2f} s, {:.1f} tok/s", out.decode.tokens, out.decode.seconds,
+                            out.decode.rate());
+    }
+    return text + "\n";
 }
 
 }  // namespace vks

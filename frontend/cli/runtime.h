@@ -50,6 +50,9 @@ public:
 
 private:
     explicit Runtime(const CommonOptions& options) : options_(options) {}
+    // Takes operators that no graph of the run has out of --op, with a warning each: their backend need not exist.
+    Status drop_unused(EngineOptions& engine);
+
     const CommonOptions& options_;
     std::vector<std::string> warnings_;
     std::shared_ptr<const Checkpoint> checkpoint_;
@@ -63,7 +66,9 @@ private:
 uint64_t process_peak_bytes();
 // "12.3 MB", decimal.
 std::string human_bytes(uint64_t bytes);
-// "60 tokens in 0.52 s, 115.4 tok/s".
-std::string phase_text(const Phase& phase);
+// "671.0 B".
+std::string human_count(int64_t n);
+// Two lines: tokens and speed of the prompt and of what was generated.
+std::string phases_text(const Generation& out);
 
 }  // namespace vks

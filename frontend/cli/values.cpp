@@ -32,8 +32,12 @@ std::string shown(const std::string& names) {
     return names.substr(0, names.find(','));
 }
 
+// "Seed: the same seed..." is called "seed" in messages; "MTP modules" keeps its capitals.
 std::string purpose(const std::string& help) {
-    return help.substr(0, help.find_first_of(",;:("));
+    std::string what = help.substr(0, help.find_first_of(",;:(."));
+    const auto is_upper = [](char c) { return c >= 'A' && c <= 'Z'; };
+    if (what.size() > 1 && is_upper(what[0]) && !is_upper(what[1])) what[0] = static_cast<char>(what[0] - 'A' + 'a');
+    return what;
 }
 
 }  // namespace

@@ -1,3 +1,4 @@
+// Opening, verifying and looking up the weights of a model folder.
 #include "frontend/io/checkpoint.h"
 
 #include <algorithm>

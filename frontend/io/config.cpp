@@ -1,3 +1,4 @@
+// config.json: what is read, in which range, and which relations hold between fields; and writing it again.
 #include "frontend/io/config.h"
 
 #include <algorithm>

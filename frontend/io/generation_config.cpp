@@ -1,3 +1,4 @@
+// generation_config.json.
 #include "frontend/io/config.h"
 #include "frontend/io/json.h"
 #include "frontend/io/json_fields.h"

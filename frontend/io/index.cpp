@@ -1,3 +1,4 @@
+// The grammar of the shard index.
 #include "frontend/io/index.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Reading files and building JSON documents with limits.
 #include "frontend/io/json.h"
 
 #include <fcntl.h>

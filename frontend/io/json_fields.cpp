@@ -1,3 +1,4 @@
+// Typed reading of JSON fields.
 #include "frontend/io/json_fields.h"
 
 #include <cmath>

@@ -1,3 +1,4 @@
+// Random streams and the tables behind them.
 #include "frontend/io/random_weights.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The safetensors header: its grammar, and that it describes the file exactly.
 #include "frontend/io/safetensors.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Writing safetensors files through a temporary one.
 #include "frontend/io/safetensors_writer.h"
 
 #include <fcntl.h>

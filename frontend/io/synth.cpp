@@ -1,3 +1,4 @@
+// Which tensors a synthetic checkpoint has, how they are cut into files, and the threads that write them.
 #include "frontend/io/synth.h"
 
 #include <algorithm>

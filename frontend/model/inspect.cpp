@@ -1,3 +1,4 @@
+// Counting parameters and bytes.
 #include "frontend/model/inspect.h"
 
 namespace vks {

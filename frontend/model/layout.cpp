@@ -1,3 +1,4 @@
+// The walk over all weights of a model.
 #include "frontend/model/layout.h"
 
 namespace vks {

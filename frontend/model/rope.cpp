@@ -1,3 +1,4 @@
+// Frequencies and tables of rotary embedding.
 #include "frontend/model/rope.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// The shapes known by name, and changing them.
 #include "frontend/model/shapes.h"
 
 #include <algorithm>

@@ -29,16 +29,24 @@ std::string first_line(const std::string& path) {
     return line;
 }
 
+// Is `name` one of "cpu,cpuacct"? An empty list has the empty name.
+bool listed(const std::string& list, const std::string& name) {
+    std::istringstream stream(list);
+    for (std::string item; std::getline(stream, item, ',');) {
+        if (item == name) return true;
+    }
+    return list == name;
+}
+
 // The directories whose limits apply, innermost first, for a version 1 controller or (empty name) version 2.
 std::vector<std::string> group_directories(const std::string& controller) {
     std::ifstream file("/proc/self/cgroup");
     for (std::string line; std::getline(file, line);) {
         const size_t names = line.find(':'), path_colon = line.find(':', names + 1);
         if (names == std::string::npos || path_colon == std::string::npos) continue;
-        const std::string list = "," + line.substr(names + 1, path_colon - names - 1) + ",";
-        const bool wanted = controller.empty() ? list == ",," : list.find("," + controller + ",") != std::string::npos;
-        if (!wanted) continue;
-        const std::string root = "/sys/fs/cgroup" + (controller.empty() ? "" : "/" + controller);
+        if (!listed(line.substr(names + 1, path_colon - names - 1), controller)) continue;
+        std::string root = "/sys/fs/cgroup";
+        if (!controller.empty()) root.append(1, '/').append(controller);
         std::string path = line.substr(path_colon + 1);
         std::vector<std::string> directories;
         while (path.size() > 1 && path[0] == '/') {

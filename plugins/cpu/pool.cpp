@@ -196,13 +196,13 @@ void Pool::run(int64_t count, int64_t grain, Body body, void* context) {
     impl.body = body;
     impl.context = context;
     impl.next.store(0, std::memory_order_relaxed);
-    const int64_t helpers = count > grain && !impl.workers.empty() ? (count - 1) / grain : 0;
-    if (helpers == 0) {
+    const int64_t wanted = count > grain && !impl.workers.empty() ? (count - 1) / grain : 0;
+    if (wanted == 0) {
         impl.work(0);
         return;
     }
     impl.gate.store(kOpen, std::memory_order_release);
-    impl.wake(helpers);
+    impl.wake(wanted);
     impl.work(0);
     uint32_t left = impl.gate.fetch_and(~kOpen, std::memory_order_acq_rel) & ~kOpen;
     while (left != 0) {

@@ -32,7 +32,7 @@ vks_status limit_target(const std::string& name, vks_error* error) {
     limited = false;
     std::string known;
     for (int64_t left = hwy::SupportedTargets(); left != 0 && !name.empty(); left &= left - 1) {
-        known += " " + lowest_bit_name(left);
+        known.append(1, ' ').append(lowest_bit_name(left));
         if (lowest_bit_name(left) != name) continue;
         hwy::DisableTargets((left & -left) - 1);
         limited = true;

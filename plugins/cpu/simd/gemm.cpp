@@ -181,6 +181,7 @@ void Round::block(const Segment& s, int64_t item, int worker) const {
                   .w = panel,
                   .x_rows = scratch_.refs + s.slot + row,
                   .w_rows = w_rows,
+                  .x_scaled = p.x.scale != nullptr,
                   .rows = static_cast<int>(std::min<int64_t>(g_.x_block, to - row)),
                   .columns = static_cast<int>(columns),
                   .k = k_,

@@ -63,6 +63,7 @@ struct Block {
     const void* w;
     const RowRef* x_rows;  // scales as above
     const RowRef* w_rows;
+    bool x_scaled;  // x has scales; a row of zeros has none even then
     int rows, columns;
     int64_t k;
     std::byte* y;

@@ -294,7 +294,7 @@ void block(const Block& b) {
         const uint16_t* w = static_cast<const uint16_t*>(b.w) + first * padded(b.k);
         if (sizeof(W) > 1) {
             plain_columns(b, w, x_tiles, w_tiles, acc);
-        } else if (b.x_rows[0].scale) {
+        } else if (b.x_scaled) {
             scaled_columns<true>(b, w, b.w_rows + first, x_tiles, w_tiles, acc);
         } else {
             scaled_columns<false>(b, w, b.w_rows + first, x_tiles, w_tiles, acc);

@@ -11,16 +11,14 @@
 #include <algorithm>
 
 #include "plugins/cpu/simd/gemm_simd.h"
-#include "plugins/cpu/simd/vec-inl.h"
+#include "plugins/cpu/simd/pair-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace vks::cpu::simd::HWY_NAMESPACE {
 #if VKS_SIMD
 namespace {
 
-constexpr int64_t kScaleBlock = 128;
-constexpr int64_t kStep = 2 * static_cast<int64_t>(kLanes);  // elements decoded at once
-constexpr int64_t kGranule = std::max<int64_t>(kStep, 16);   // whole cache lines of f32
+constexpr int64_t kGranule = std::max<int64_t>(kStep, 16);  // whole cache lines of f32
 constexpr bool kFewRegisters = HWY_TARGET == HWY_AVX2;
 constexpr int kXTile = kFewRegisters ? 3 : 6, kWTile = 4;
 constexpr int kXBlock = 24, kColumns = 16;
@@ -28,29 +26,6 @@ constexpr int kKBlock = 16;  // vectors of k between two visits of a tile's accu
 
 constexpr int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
-}
-
-// kStep elements, e4m3 ones times scale (times 256, see load_f8_pair).
-template <class T>
-HWY_INLINE Pair load_pair(const T* p, V scale) {
-    if constexpr (std::is_same_v<T, F8>) {
-        const Pair v = load_f8_pair(p);
-        return {hn::Mul(v.low, scale), hn::Mul(v.high, scale)};
-    } else {
-        return {load(p), load(p + kLanes)};
-    }
-}
-
-// The same for the last n < kStep elements of a row, which may end the mapped file.
-template <class T>
-HWY_INLINE Pair load_pair_part(const T* p, int64_t n, V scale) {
-    T padded[kStep] = {};
-    std::memcpy(padded, p, static_cast<size_t>(n) * sizeof(T));
-    return load_pair(padded, scale);
-}
-
-HWY_INLINE V block_scale(const float* scale, int64_t k) {
-    return hn::Set(D(), scale ? scale[k / kScaleBlock] * 256.0f : 256.0f);
 }
 
 // ---- pack

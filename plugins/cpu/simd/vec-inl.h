@@ -66,25 +66,6 @@ HWY_INLINE void store_part(V v, T* p, size_t n) {
     std::memcpy(p, padded, n * sizeof(T));
 }
 
-// Two vectors: the e4m3 values of 2 * kLanes codes, divided by 256 (a power of two that the caller's scale undoes).
-// Code bits seeemmm, shifted into place, are the f16 of value / 256, subnormals included. NaN, all ones, would be 480:
-// adding one unit carries into the bit that makes the exponent f16's own NaN.
-struct Pair {
-    V low, high;
-};
-HWY_INLINE Pair load_f8_pair(const F8* p) {
-    const hn::Repartition<int16_t, D> d16;
-    const hn::Rebind<int8_t, decltype(d16)> d8;
-    const auto codes = hn::LoadU(d8, reinterpret_cast<const int8_t*>(p));
-    const auto shifted = hn::ShiftLeft<7>(hn::PromoteTo(d16, codes));  // sign in bits 15 and 14
-    const auto value = hn::And(shifted, hn::Set(d16, static_cast<int16_t>(0xbfff - 0x10000)));
-    const auto half = hn::OrAnd(value, hn::Add(value, hn::Set(d16, int16_t{0x80})), hn::Set(d16, int16_t{0x4000}));
-    const hn::Half<decltype(d16)> part;
-    const hn::Rebind<hwy::float16_t, D> f16;
-    return {hn::PromoteTo(D(), hn::BitCast(f16, hn::LowerHalf(part, half))),
-            hn::PromoteTo(D(), hn::BitCast(f16, hn::UpperHalf(part, half)))};
-}
-
 // e4m3 codes of x, as u32 lanes: to nearest even, saturating at 448, NaN kept.
 HWY_INLINE hn::Vec<D32> encode_f8(V x) {
     const D d;

@@ -1,0 +1,225 @@
+// head_gemm/1 on AVX512_BF16: bf16 activations, weights in bf16 or e4m3. EXPAND is a matrix product per head. ABSORB
+// multiplies pairs of w's rows at once; a group of rows gives a partial sum, and sum = fma(partial, w_scale, sum).
+// Bound: w's bytes when T is small, multiply-adds when it is large.
+#include <algorithm>
+#include <cstring>
+
+#include "plugins/cpu/numeric.h"
+#include "plugins/cpu/ops/variants.h"
+#include "plugins/cpu/simd/absorb.h"
+#include "plugins/cpu/simd/avx512bf16.h"
+#include "plugins/cpu/simd/gemm_avx512bf16.h"
+#include "plugins/cpu/simd/gemm_ops.h"
+
+namespace vks::cpu::simd {
+namespace {
+
+#if VKS_AVX512BF16
+VKS_AVX512BF16_BEGIN
+
+#include "plugins/cpu/simd/avx512bf16-inl.h"
+
+// A register tile: tokens by vectors of 16 columns.
+constexpr int kRows = 6, kVectors = 4;
+constexpr int64_t kColumns = 16 * kVectors;
+static_assert(kAbsorbColumns == kColumns);
+
+// 64 columns of two rows as four vectors of (upper row, lower row) pairs; n < 64 at the rows' end.
+struct Pairs {
+    Bits v[kVectors];
+};
+inline Bits load_codes(const F8* p, int64_t n) {
+    // Unpacking works within 128-bit lanes: lane b is given dwords b, b+4, b+8, b+12, of which it makes b's quarter of
+    // each result.
+    const Bits order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_epi32(order, _mm512_maskz_loadu_epi8(first_bytes(n), p));
+}
+inline Pairs pair_rows(const F8* upper, const F8* lower, int64_t n, const Decoder& decoder) {
+    Bits low[2], high[2];
+    decoder.bytes(load_codes(upper, n), low[0], high[0]);
+    decoder.bytes(lower ? load_codes(lower, n) : _mm512_setzero_si512(), low[1], high[1]);
+    const Bits upper0 = _mm512_unpacklo_epi8(low[0], high[0]), upper1 = _mm512_unpackhi_epi8(low[0], high[0]);
+    const Bits lower0 = _mm512_unpacklo_epi8(low[1], high[1]), lower1 = _mm512_unpackhi_epi8(low[1], high[1]);
+    return {{_mm512_unpacklo_epi16(upper0, lower0), _mm512_unpackhi_epi16(upper0, lower0),
+             _mm512_unpacklo_epi16(upper1, lower1), _mm512_unpackhi_epi16(upper1, lower1)}};
+}
+inline Pairs pair_rows(const Bf16* upper, const Bf16* lower, int64_t n, const Decoder&) {
+    // Word i of the one, word i of the other, for the first and the second half.
+    const Bits counts = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
+                                         5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const Bits second = _mm512_add_epi16(counts, _mm512_set1_epi16(16));
+    Pairs pairs;
+    VKS_AVX512BF16_UNROLL
+    for (int half = 0; half < 2; ++half) {
+        const __mmask32 mask = first_words(n - 32 * half);
+        const Bits a = _mm512_maskz_loadu_epi16(mask, upper + 32 * half);
+        const Bits b = lower ? _mm512_maskz_loadu_epi16(mask, lower + 32 * half) : _mm512_setzero_si512();
+        pairs.v[2 * half] = _mm512_permutex2var_epi16(a, counts, b);
+        pairs.v[2 * half + 1] = _mm512_permutex2var_epi16(a, second, b);
+    }
+    return pairs;
+}
+
+// group: [pairs, stride] dwords.
+template <class W>
+void decode(const Absorb& a, int64_t d, int64_t count, const AbsorbSpace& space) {
+    const Decoder decoder;
+    for (int64_t r = 0; r < count; r += 2) {
+        const W* upper = static_cast<const W*>(a.w.row(d + r).data) + a.column;
+        const W* lower = r + 1 < count ? static_cast<const W*>(a.w.row(d + r + 1).data) + a.column : nullptr;
+        float* to = space.group + r / 2 * space.stride;
+        for (int64_t c = 0; c < a.columns; c += kColumns) {
+            const Pairs pairs = pair_rows(upper + c, lower ? lower + c : nullptr, a.columns - c, decoder);
+            VKS_AVX512BF16_UNROLL
+            for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(to + c + 16 * v, pairs.v[v]);
+        }
+    }
+}
+
+// sums[M, 64] += scale * x[M, pairs] group[pairs, 64]
+template <int M>
+void accumulate(const uint32_t* x, int64_t x_stride, const float* group, float* sums, int64_t stride, int64_t pairs,
+                float scale) {
+    F32x16 acc[M][kVectors];
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        VKS_AVX512BF16_UNROLL
+        for (int v = 0; v < kVectors; ++v) acc[m][v] = _mm512_setzero_ps();
+    }
+    for (int64_t d = 0; d < pairs; ++d, group += stride) {
+        Bits w[kVectors];
+        VKS_AVX512BF16_UNROLL
+        for (int v = 0; v < kVectors; ++v) w[v] = _mm512_loadu_si512(group + 16 * v);
+        VKS_AVX512BF16_UNROLL
+        for (int m = 0; m < M; ++m) {
+            const Bits factor = _mm512_set1_epi32(static_cast<int>(x[m * x_stride + d]));
+            VKS_AVX512BF16_UNROLL
+            for (int v = 0; v < kVectors; ++v) acc[m][v] = dot2(acc[m][v], factor, w[v]);
+        }
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        VKS_AVX512BF16_UNROLL
+        for (int v = 0; v < kVectors; ++v) {
+            float* to = sums + m * stride + 16 * v;
+            _mm512_storeu_ps(to, _mm512_fmadd_ps(acc[m][v], _mm512_set1_ps(scale), _mm512_loadu_ps(to)));
+        }
+    }
+}
+
+void accumulate_rows(int64_t rows, const uint32_t* x, int64_t x_stride, const float* group, float* sums, int64_t stride,
+                     int64_t pairs, float scale) {
+    switch (rows) {
+        case 1:
+            return accumulate<1>(x, x_stride, group, sums, stride, pairs, scale);
+        case 2:
+            return accumulate<2>(x, x_stride, group, sums, stride, pairs, scale);
+        case 3:
+            return accumulate<3>(x, x_stride, group, sums, stride, pairs, scale);
+        case 4:
+            return accumulate<4>(x, x_stride, group, sums, stride, pairs, scale);
+        case 5:
+            return accumulate<5>(x, x_stride, group, sums, stride, pairs, scale);
+        default:
+            return accumulate<kRows>(x, x_stride, group, sums, stride, pairs, scale);
+    }
+}
+
+// x's pairs, every group starting with a new one.
+void copy_x(const Absorb& a, const AbsorbSpace& space) {
+    for (int64_t t = 0; t < a.rows; ++t) {
+        const auto* from = reinterpret_cast<const uint16_t*>(a.x) + t * a.x_stride;
+        auto* to = reinterpret_cast<uint16_t*>(space.x + t * space.x_stride);
+        for (int64_t d = 0; d < a.nope;) {
+            const int64_t count = absorb_group(a, d);
+            std::memcpy(to, from + d, static_cast<size_t>(count) * 2);
+            if (count % 2) to[count] = 0;
+            to += (count + 1) / 2 * 2;
+            d += count;
+        }
+    }
+}
+
+void put_row(const float* sums, std::byte* y, uint32_t dtype, int64_t count) {
+    for (int64_t c = 0; c < count; c += 16) {
+        const __mmask16 mask = first_floats(count - c);
+        const F32x16 v = _mm512_loadu_ps(sums + c);
+        if (dtype == VKS_F32) {
+            _mm512_mask_storeu_ps(y + c * 4, mask, v);
+        } else {
+            _mm256_mask_storeu_epi16(y + c * 2, mask, round_to_bf16(v));
+        }
+    }
+}
+
+template <class W>
+void absorb_head(const Absorb& a) {
+    const AbsorbSpace space(a);
+    copy_x(a, space);
+    std::memset(space.sums, 0, static_cast<size_t>(a.rows * space.stride) * sizeof(float));
+    int64_t pair = 0;
+    for (int64_t d = 0; d < a.nope;) {
+        const int64_t count = absorb_group(a, d), pairs = (count + 1) / 2;
+        decode<W>(a, d, count, space);
+        const float* scales = a.w.row(d).scale;
+        for (int64_t t = 0; t < a.rows; t += kRows) {
+            const auto* x = reinterpret_cast<const uint32_t*>(space.x + t * space.x_stride) + pair;
+            for (int64_t c = 0; c < a.columns; c += kColumns) {
+                const float scale = scales ? scales[(a.column + c) / a.w.rows_per_scale] : 1.0f;
+                accumulate_rows(a.rows - t, x, space.x_stride, space.group + c, space.sums + t * space.stride + c,
+                                space.stride, pairs, scale);
+            }
+        }
+        d += count;
+        pair += pairs;
+    }
+    const int64_t y_bytes = a.y_dtype == VKS_F32 ? 4 : 2;
+    for (int64_t t = 0; t < a.rows; ++t) {
+        put_row(space.sums + t * space.stride, a.y + (t * a.y_stride + a.column) * y_bytes, a.y_dtype, a.columns);
+    }
+}
+
+VKS_AVX512BF16_END
+
+AbsorbKernel kernel(uint32_t w_dtype) {
+    return w_dtype == VKS_F8_E4M3 ? absorb_head<F8> : absorb_head<Bf16>;
+}
+
+#else
+
+AbsorbKernel kernel(uint32_t) {
+    return nullptr;
+}
+
+#endif  // VKS_AVX512BF16
+
+enum { kX, kW };
+
+const GemmKernels* expand_kernels(std::span<const Arg> args) {
+    return args[kX].dtype == VKS_BF16 ? avx512bf16_kernels(args[kX].dtype, args[kW].dtype) : nullptr;
+}
+bool absorbs(const void* params) {
+    return static_cast<const vks_head_gemm_params*>(params)->mode == VKS_HEAD_ABSORB;
+}
+bool usable(const Signature& s) {
+    return expand_kernels(s.args) != nullptr;
+}
+uint64_t scratch(const Signature& s) {
+    return absorbs(s.params) ? absorb_scratch(s) : head_expand_scratch(*expand_kernels(s.args), s);
+}
+void run(const Call& call) {
+    if (absorbs(call.params)) {
+        absorb(kernel(call.args[kW].dtype), call);
+    } else {
+        head_expand(*expand_kernels(call.args), call);
+    }
+}
+
+}  // namespace
+}  // namespace vks::cpu::simd
+
+namespace vks::cpu {
+
+constinit const Variant avx512bf16_head_gemm = {"avx512bf16", nullptr, simd::usable, simd::scratch, simd::run};
+
+}  // namespace vks::cpu

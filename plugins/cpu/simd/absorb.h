@@ -1,0 +1,48 @@
+// head_gemm's ABSORB for the vector variants: y[t, c] = sum_d x[t, d] w[d, c] for every head. The sum runs over rows of
+// w, so vectors lie along c. Rows of w are decoded kGroup at a time, in memory's order, and used for a block of tokens.
+#pragma once
+#include "plugins/cpu/op.h"
+#include "plugins/cpu/simd/gemm.h"
+
+namespace vks::cpu::simd {
+
+// One head, a block of tokens, a run of columns that starts at a multiple of 128.
+struct Absorb {
+    const std::byte* x;  // [rows, nope], f32 or bf16
+    uint32_t x_dtype;
+    int64_t x_stride;
+    Rows w;  // row 0 is the head's first
+    int64_t nope, rows;
+    int64_t column, columns;
+    std::byte* y;  // row 0, column 0 of the head
+    uint32_t y_dtype;
+    int64_t y_stride;
+    std::byte* scratch;  // absorb_item_scratch bytes
+};
+
+// Rows of w decoded together. The sum of a group is formed apart where it has a scale, so its bounds matter to the
+// bits: they depend on the head's place in w alone.
+constexpr int64_t kGroup = 16;
+// The most tokens in an item, the columns in a register tile: rows of scratch are padded to a multiple.
+constexpr int64_t kAbsorbRows = 48, kAbsorbColumns = 64;
+
+// Rows from `d` on in one group: within kGroup, the head and, where w has scales, one row of them.
+int64_t absorb_group(const Absorb& a, int64_t d);
+
+using AbsorbKernel = void (*)(const Absorb&);
+
+uint64_t absorb_scratch(const Signature& s);
+void absorb(AbsorbKernel kernel, const Call& call);
+
+// The parts of an item's scratch: f32 sums [rows, padded columns], a decoded group, x.
+struct AbsorbSpace {
+    int64_t stride;  // floats in a row of sums and group
+    float* sums;
+    float* group;  // [kGroup, stride] floats
+    float* x;      // [rows, x_stride] floats
+    int64_t x_stride;
+
+    explicit AbsorbSpace(const Absorb& a);
+};
+
+}  // namespace vks::cpu::simd

@@ -1,0 +1,47 @@
+// mla_attention of the vector variants: how the work is cut and put together again. Plain C++, no vector type.
+//
+// A token's cache rows, counted from its span's first, are cut into splits of kSplit. A split's result stands alone:
+// per head the largest score, the sum of exponentials and the unnormalised output, taken kTile rows at a time with a
+// running maximum. Results are merged in ascending order. Who computes a split, and beside which others, changes
+// nothing in that, so a token's bits depend on its span's rows alone.
+#pragma once
+#include "plugins/cpu/op.h"
+
+namespace vks::cpu::simd {
+
+constexpr int64_t kTile = 64, kSplit = 128;
+
+// What a split leaves, or several merged ones.
+struct Partial {
+    float* maximum;  // [heads]
+    float* sum;      // [heads]
+    float* out;      // [heads, stride]
+    int64_t stride;  // floats: lora, padded
+};
+
+// Some heads of one token against some rows of the cache.
+struct Split {
+    const std::byte* q_lat;  // [heads, lora]
+    const std::byte* q_pe;   // [heads, rope]
+    const std::byte* cache;  // [rows, lora + rope]
+    uint32_t q_lat_dtype, q_pe_dtype, cache_dtype;
+    int64_t heads, lora, rope, rows;
+    float scale;
+    Partial to;
+    std::byte* scratch;  // AttentionKernels::scratch bytes, 64-byte aligned
+};
+
+struct AttentionKernels {
+    int64_t out_step;  // rows of `out` are padded to a multiple
+    uint64_t (*scratch)(int64_t heads, int64_t lora, int64_t rope);
+    void (*split)(const Split&);
+    // into = into + from, heads [0, heads).
+    void (*merge)(const Partial& into, const Partial& from, int64_t heads);
+    // o[h] = out / sum, f32 or bf16 [heads, lora].
+    void (*finish)(const Partial& from, int64_t heads, int64_t lora, uint32_t dtype, std::byte* o);
+};
+
+uint64_t attention_scratch(const AttentionKernels& kernels, const Signature& s);
+void attention(const AttentionKernels& kernels, const Call& call);
+
+}  // namespace vks::cpu::simd
