@@ -30,7 +30,8 @@ void handle_interrupt(void (*handler)(int)) {
     struct sigaction action = {};
     action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, nullptr);  // without SA_RESTART: waiting for a line ends, too
+    action.sa_flags = SA_RESTART;  // what is being written is written
+    sigaction(SIGINT, &action, nullptr);
 }
 
 Result<std::string> read_all(std::FILE* file, const std::string& name) {

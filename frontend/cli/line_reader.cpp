@@ -15,6 +15,22 @@ namespace {
 
 InterruptFlag* g_interrupt = nullptr;  // for readline's hook, which takes no argument
 
+std::optional<std::string> edited_line(const char* prompt) {
+    const std::unique_ptr<char, void (*)(void*)> line(readline(prompt), std::free);
+    if (!line) return {};
+    if (*line != 0) add_history(line.get());
+    return line.get();
+}
+
+std::optional<std::string> plain_line() {
+    std::string text;
+    for (int c; (c = std::getchar()) != EOF;) {
+        if (c == '\n') return text;
+        text += static_cast<char>(c);
+    }
+    return text.empty() ? std::nullopt : std::optional(text);
+}
+
 int discard_line() {
     if (!g_interrupt || !g_interrupt->is_set()) return 0;
     g_interrupt->clear();
@@ -39,19 +55,9 @@ LineReader::~LineReader() {
 }
 
 std::optional<std::string> LineReader::next(const char* prompt) {
-    interrupt_.clear();
-    const std::unique_ptr<char, void (*)(void*)> line(terminal_ ? readline(prompt) : nullptr, std::free);
-    if (terminal_) {
-        if (!line) return {};
-        if (*line != 0) add_history(line.get());
-        return line.get();
-    }
-    std::string text;
-    for (int c; (c = std::getchar()) != EOF;) {
-        if (c == '\n') return text;
-        text += static_cast<char>(c);
-    }
-    return text.empty() || interrupt_.is_set() ? std::nullopt : std::optional(text);
+    auto line = terminal_ ? edited_line(prompt) : plain_line();
+    interrupt_.clear();  // it was meant for the line, not for the answer
+    return line;
 }
 
 }  // namespace vks

@@ -10,7 +10,7 @@ namespace vks {
 // One at a time; not thread-safe.
 class LineReader {
 public:
-    // Ctrl-C while a line is typed discards it on a terminal, and ends the input otherwise.
+    // Ctrl-C while a line is typed discards the line.
     explicit LineReader(InterruptFlag& interrupt);
     ~LineReader();
     LineReader(const LineReader&) = delete;

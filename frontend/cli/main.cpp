@@ -1,6 +1,7 @@
 // vkseek: the command line. Subcommands are declared here and live in files of their own.
 #include <cstdio>
 #include <exception>
+#include <new>
 
 #include "backend/base/bad_input.h"
 #include "frontend/cli/commands.h"
@@ -52,6 +53,8 @@ int main(int argc, char** argv) {
     // Libraries throw where memory ends; everything else comes as a Status.
     try {
         return run(argc, argv);
+    } catch (const std::bad_alloc&) {
+        return fail({vks::Code::kBadInput, "memory: wanted more, found none left"});
     } catch (const std::exception& problem) {
         return fail({vks::Code::kBadInput, fmt::format("program: wanted to go on, found: {}", problem.what())});
     }

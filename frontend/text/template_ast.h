@@ -16,6 +16,7 @@ namespace vks::tmpl {
 
 inline constexpr std::size_t kMaxSource = std::size_t{1} << 20;  // bytes of a template
 inline constexpr std::size_t kMaxNesting = 200;                  // blocks and expressions inside each other
+inline constexpr std::size_t kMaxNames = 4096;                   // of variables
 inline constexpr std::size_t kMaxArguments = 255;                // of a call or a macro
 
 struct Expr;

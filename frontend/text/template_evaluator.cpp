@@ -13,8 +13,8 @@ namespace vks::tmpl {
 
 namespace {
 
-constexpr std::size_t kMaxSteps = 20'000'000;  // statements and expressions evaluated in one rendering
-constexpr std::size_t kMaxDepth = 1000;        // of them inside each other; macros may call themselves
+constexpr std::size_t kMaxSteps = 5'000'000;  // statements and expressions evaluated in one rendering
+constexpr std::size_t kMaxDepth = 1000;       // of them inside each other; macros may call themselves
 
 struct Frame {
     const Frame* outer = nullptr;

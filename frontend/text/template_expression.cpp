@@ -202,6 +202,7 @@ ExprPtr ExpressionParser::name() {
     if (is_operator("(")) return function(token);
     if (among(kFunctions, token.text)) fail(token.pos, "a call of the function", spelled(token));
     scopes_.load(token.text);
+    if (scopes_.loaded() > kMaxNames) fail(token.pos, fmt::format("at most {} variables", kMaxNames), "more");
     reads_.push_back({token.text, token.pos});
     ExprPtr expr = node(Expr::kName, token.pos);
     expr->name = token.text;

@@ -312,9 +312,11 @@ Value slice(Work& work, const Value& object, const Value& start, const Value& st
         const std::string_view rest = std::string_view(*text).substr(from);
         return std::string(rest.substr(0, byte_offset(rest, static_cast<std::size_t>(range.stop - range.start))));
     }
-    const auto characters = iterate(work, object);
+    work.charge(text->size() * sizeof(std::size_t));
+    std::vector<std::size_t> starts;
+    for (std::size_t at = 0; at < text->size(); at += code_point(*text, at).bytes) starts.push_back(at);
     std::string out;
-    visit_range(range, [&](std::size_t at) { out += *(*characters)[at].text(); });
+    visit_range(range, [&](std::size_t at) { out.append(*text, starts[at], code_point(*text, starts[at]).bytes); });
     return out;
 }
 

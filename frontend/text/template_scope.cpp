@@ -6,10 +6,11 @@
 namespace vks::tmpl {
 
 void ScopeTracker::load(std::string_view name) {
+    loaded_.emplace(name);
     if (!scopes_.back().touched.emplace(name).second) return;
     for (auto scope = scopes_.rbegin() + 1; scope != scopes_.rend(); ++scope) {
         if (scope->touched.contains(name)) return;
-        scope->read_inside.emplace(name);
+        if (!scope->read_inside.emplace(name).second) return;  // then so it is further out
     }
 }
 

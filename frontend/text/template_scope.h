@@ -21,6 +21,8 @@ public:
     void leave_branch() { --scopes_.back().branches; }
 
     void load(std::string_view name);
+    // How many different names have been loaded.
+    std::size_t loaded() const { return loaded_.size(); }
     // A loop's variable or a macro's parameter.
     void declare(std::string_view name) { scopes_.back().touched.emplace(name); }
     // False where the difference can not be made up for.
@@ -37,6 +39,7 @@ private:
     };
     std::vector<Scope> scopes_{1};
     std::vector<std::string> hidden_;
+    std::set<std::string, std::less<>> loaded_;
 };
 
 }  // namespace vks::tmpl

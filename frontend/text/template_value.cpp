@@ -97,7 +97,7 @@ const std::int64_t* Value::integer(std::int64_t& store) const {
 }
 
 const Value* Dict::find(Work& work, std::string_view key) const {
-    work.charge(entries.size());
+    work.charge(8 * entries.size());
     for (const auto& [name, value] : entries) {
         if (*name == key) return &value;
     }
@@ -216,7 +216,7 @@ bool truthy(const Value& value) {
 }
 
 bool equal(Work& work, const Value& a, const Value& b) {
-    work.charge(1);
+    work.charge(16);
     if (const int order = compare_numbers(a, b); order != 2) return order == 0;
     if (a.data().index() != b.data().index()) return false;
     if (a.is_undefined() || a.is_none()) return true;

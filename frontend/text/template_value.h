@@ -15,9 +15,9 @@
 
 namespace vks::tmpl {
 
-inline constexpr std::size_t kMaxValueDepth = 100;              // lists and objects inside each other
-inline constexpr std::size_t kMaxText = std::size_t{64} << 20;  // bytes of one string, and of the output
-inline constexpr std::size_t kMaxWork = std::size_t{1} << 30;   // bytes made and compared in one rendering
+inline constexpr std::size_t kMaxValueDepth = 100;               // lists and objects inside each other
+inline constexpr std::size_t kMaxText = std::size_t{64} << 20;   // bytes of one string, and of the output
+inline constexpr std::size_t kMaxWork = std::size_t{512} << 20;  // bytes made and compared in one rendering
 
 // Thrown inside the interpreter only, as "wanted <x>, found <y>"; Template turns it into an Error.
 struct Failure {

@@ -1,4 +1,5 @@
 // fp8_gemm/1 against the goldens and double products: f32 rel 1e-5 (block sums of 128 terms), bf16 output 4e-3.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/ops/harness.h"
@@ -21,8 +22,8 @@ Value multiply(Device& device, const Value& x, const Value& x_scale, const Value
 TEST(Fp8Gemm, Golden) {
     const Golden golden("ops/block_gemm.safetensors");
     on_every_device([&](Device& device) {
-        for (int i = 0; golden.has("c" + std::to_string(i) + ".x"); ++i) {
-            const std::string c = "c" + std::to_string(i) + ".";
+        for (int i = 0; golden.has(fmt::format("c{}.x", i)); ++i) {
+            const std::string c = fmt::format("c{}.", i);
             const Value x = golden[c + "x"], w = golden[c + "w"], w_scale = golden[c + "w_scale_inv"];
             expect_close("fp8_gemm dequant " + c, multiply(device, x, {}, w, w_scale), golden[c + "y_dequant"], 1e-5);
             const auto quantised = OpRun("act_quant/1")

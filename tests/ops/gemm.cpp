@@ -1,4 +1,5 @@
 // gemm/1 against double products: f32 rel 1e-5, bf16 output 4e-3.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/ops/harness.h"
@@ -13,8 +14,8 @@ Value multiply(Device& device, const Value& x, const Value& w, uint32_t y = VKS_
 TEST(Gemm, Golden) {
     const Golden golden("ops/block_gemm.safetensors");
     on_every_device([&](Device& device) {
-        for (int i = 0; golden.has("c" + std::to_string(i) + ".x"); ++i) {
-            const std::string c = "c" + std::to_string(i) + ".";
+        for (int i = 0; golden.has(fmt::format("c{}.x", i)); ++i) {
+            const std::string c = fmt::format("c{}.", i);
             const Value y = multiply(device, golden[c + "x"], golden[c + "w_dequant"]);
             expect_close("gemm " + c, y, golden[c + "y_dequant"], 1e-5);
         }

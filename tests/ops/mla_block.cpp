@@ -1,5 +1,6 @@
 // A whole attention block as a chain of operators, against the golden: prefill at once and in chunks, decode one by one
 // and as a ragged batch. rel 1e-5, case 1 (large scores) 1e-4.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -135,7 +136,7 @@ void on_every_case(const std::function<void(const Block&, double tolerance)>& f)
     const json cases = json::parse(file);
     on_every_device([&](Device& device) {
         for (size_t i = 0; i < cases.size(); ++i) {
-            f(Block{device, golden, "c" + std::to_string(i) + ".", cases[i]}, i == 0 ? 1e-5 : 1e-4);
+            f(Block{device, golden, fmt::format("c{}.", i), cases[i]}, i == 0 ? 1e-5 : 1e-4);
         }
     });
 }
@@ -176,7 +177,7 @@ TEST(MlaBlock, DecodeSingleAndRagged) {
         std::vector<int32_t> slots, spans;
         int32_t begin = 0;
         for (int64_t i = 0; i < lengths.rows(); ++i) {
-            const std::string name = block.c + "decode." + std::to_string(i) + ".";
+            const std::string name = fmt::format("{}decode.{}.", block.c, i);
             const auto length = static_cast<int32_t>(lengths.at(i));
             xs.push_back(block.golden[name + "x"]);
             wants.push_back(block.golden[name + "out"]);

@@ -1,4 +1,5 @@
 // mla_rope_append/1 against the golden rotations (abs 1e-6 + 5e-8 * position) and a double reference.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -43,8 +44,8 @@ TEST(MlaRopeAppend, GoldenRotation) {
     const Golden golden("ops/rope_yarn.safetensors");
     const Value positions = golden["positions"];
     on_every_device([&](Device& device) {
-        for (int i = 0; golden.has("c" + std::to_string(i) + ".x"); ++i) {
-            const std::string c = "c" + std::to_string(i) + ".";
+        for (int i = 0; golden.has(fmt::format("c{}.x", i)); ++i) {
+            const std::string c = fmt::format("c{}.", i);
             const Value x = golden[c + "x"], want = golden[c + "y"];
             const int64_t tokens = x.rows(), rope = x.columns(), lora = 3, nope = 5;
             Inputs in{concat_columns(zeros(VKS_F32, {tokens, nope}), x),

@@ -15,6 +15,7 @@ struct Fake {
     uint64_t memory_bytes_per_s = 0, link_bytes_per_s = 0, flags = 0, alignment = 64;
     bool mappable = true;  // DEVICE buffers have a host address; HOST ones always have
     bool imports = true;
+    bool fails_await = false;  // with INTERNAL
 
     // What query answers about "rms_norm/1"; not set: OK, and est_ns 0. `support` comes in as that answer.
     std::function<void(const vks_op& op, Support& support)> query;

@@ -35,7 +35,10 @@ template <class T, int N>
 void pack_present(const RowRef* rows, int64_t k, float* to) {
     const T* p[N];
     V scale[N];
-    for (int n = 0; n < N; ++n) p[n] = static_cast<const T*>(rows[n].data);
+    for (int n = 0; n < N; ++n) {
+        p[n] = static_cast<const T*>(rows[n].data);
+        scale[n] = hn::Zero(D());
+    }
     for (int64_t i = 0; i < round_up(k, kGranule); i += kStep, to += N * kStep) {
         VKS_UNROLL
         for (int n = 0; n < N; ++n) {
@@ -57,14 +60,14 @@ void pack_tile(const RowRef* rows, int64_t k, float* to) {
     std::memset(to, 0, static_cast<size_t>(N * round_up(k, kGranule)) * sizeof(float));
     for (int n = 0; n < N; ++n) {
         if (!rows[n].data) continue;
-        HWY_ALIGN float step[kStep];
-        for (int64_t i = 0; i < k; i += kStep) {
+        HWY_ALIGN float part[kGranule];
+        for (int64_t i = 0; i < k; i += kGranule) {
             const RowRef rest = {static_cast<const T*>(rows[n].data) + i,
                                  rows[n].scale ? rows[n].scale + i / kScaleBlock : nullptr};
-            pack_present<T, 1>(&rest, std::min(kStep, k - i), step);
-            float* out = to + N * i + n * static_cast<int64_t>(kLanes);
-            std::memcpy(out, step, sizeof(V));
-            std::memcpy(out + N * static_cast<int64_t>(kLanes), step + kLanes, sizeof(V));
+            pack_present<T, 1>(&rest, std::min(kGranule, k - i), part);
+            for (int64_t v = 0; v < kGranule; v += static_cast<int64_t>(kLanes)) {
+                std::memcpy(to + N * (i + v) + n * static_cast<int64_t>(kLanes), part + v, sizeof(V));
+            }
         }
     }
 }

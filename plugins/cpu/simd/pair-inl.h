@@ -22,6 +22,10 @@ inline constexpr int64_t kStep = 2 * static_cast<int64_t>(kLanes);  // elements 
 // adding one unit carries into the bit that makes the exponent f16's own NaN.
 struct Pair {
     V low, high;
+
+    // Written out, so that they are compiled for the target too.
+    HWY_INLINE Pair() {}
+    HWY_INLINE Pair(V l, V h) : low(l), high(h) {}
 };
 HWY_INLINE Pair load_f8_pair(const F8* p) {
     const hn::Repartition<int16_t, D> d16;

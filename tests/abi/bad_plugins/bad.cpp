@@ -1,0 +1,265 @@
+// One plugin that is wrong in one way: the way its file name says (libvkseek_<way>.so), so that a test makes the plugin
+// it wants by copying the file. All that isn't wrong is right: a host-memory device that claims rms_norm and computes
+// nothing.
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backend/abi/plugin.hpp"
+
+struct vks_device {};
+struct vks_buffer {
+    std::vector<std::byte> storage;
+    void* data = nullptr;
+};
+struct vks_kernel {};
+struct vks_stream {};
+struct vks_fence {
+    std::atomic<uint64_t> value{0};
+};
+
+namespace {
+
+using vks::abi::fail;
+
+// "open_throws" of ".../libvkseek_open_throws.so"
+std::string way() {
+    Dl_info self{};
+    if (dladdr(reinterpret_cast<const void*>(&way), &self) == 0 || !self.dli_fname) return {};
+    std::string name = self.dli_fname;
+    name.erase(0, name.rfind("libvkseek_") + 10);
+    return name.substr(0, name.rfind(".so"));
+}
+const std::string kBad = way();
+bool bad(std::string_view name) {
+    return kBad == name;
+}
+
+// Fills a text to its last byte: no terminator, not UTF-8, control characters.
+template <size_t kSize>
+void shout(char (&text)[kSize]) {
+    for (size_t i = 0; i < kSize; ++i) text[i] = "A\x1b\xff\n"[i % 4];
+}
+
+// What a wrong status function does.
+vks_status wrong(std::string_view name, vks_error* error) {
+    if (bad(std::string(name) + "_throws")) throw std::runtime_error("out of a plugin");
+    if (bad(std::string(name) + "_throws_int")) throw 42;
+    if (bad(std::string(name) + "_garbage")) return 4711;
+    if (bad(std::string(name) + "_fails")) return fail(error, VKS_INTERNAL, "told to fail");
+    if (bad(std::string(name) + "_lost")) return fail(error, VKS_DEVICE_LOST, "fell off the bus");
+    if (bad(std::string(name) + "_shouts")) {
+        if (error) shout(error->text);
+        return VKS_INVALID;
+    }
+    return VKS_OK;
+}
+
+vks_status describe(vks_info* out) {
+    std::strcpy(out->name, "bad");
+    std::strcpy(out->detail, "wrong on purpose");
+    out->bytes_total = out->bytes_free = out->max_buffer = out->max_binding = uint64_t{1} << 40;
+    out->alignment = bad("info_alignment") ? 48 : 64;
+    out->flags = VKS_DEVICE_SOFTWARE | VKS_DEVICE_HOST_MEMORY;
+    if (bad("unusable")) out->flags |= VKS_DEVICE_UNUSABLE;
+    if (bad("info_shouts")) {
+        shout(out->name);
+        shout(out->detail);
+    }
+    return VKS_OK;
+}
+
+vks_status info(vks_device*, vks_info* out, vks_error* error) {
+    describe(out);
+    return bad("info_shouts") ? vks_status{VKS_OK} : wrong("info", error);
+}
+
+vks_status buffer_create(vks_device*, uint64_t bytes, uint32_t kind, void* import, vks_buffer** out, vks_error* error) {
+    if (bad("buffer_null")) return VKS_OK;
+    if (const vks_status status = wrong("buffer", error)) return status;
+    *out = new vks_buffer;
+    if (kind != VKS_BUFFER_IMPORT) (*out)->storage.resize(bytes);
+    (*out)->data = kind == VKS_BUFFER_IMPORT ? import : (*out)->storage.data();
+    return VKS_OK;
+}
+void buffer_destroy(vks_device*, vks_buffer* buffer) {
+    delete buffer;
+    wrong("buffer_destroy", nullptr);
+}
+void* buffer_map(vks_device*, vks_buffer* buffer) {
+    wrong("map", nullptr);
+    return bad("map_null") ? nullptr : buffer->data;
+}
+
+vks_status query(vks_device*, const vks_op* op, vks_support* out, vks_error* error) {
+    if (const vks_status status = wrong("query", error)) return status;
+    out->verdict = VKS_OK;
+    if (bad("query_verdict")) out->verdict = -77;
+    out->est_ns = 1;
+    out->scratch_bytes = bad("query_scratch") ? UINT64_MAX - 100 : 0;
+    const uint32_t layout = bad("query_layout") ? 5u : bad("query_packs") ? uint32_t{VKS_LAYOUT_PRIVATE} : 0u;
+    std::fill_n(out->arg_layout, op->arg_count, layout);
+    std::strcpy(out->variant, "bad");
+    if (bad("variant_shouts")) shout(out->variant);
+    return VKS_OK;
+}
+uint64_t packed_bytes(vks_device*, const vks_tensor*) {
+    wrong("packed_bytes", nullptr);
+    return 64;
+}
+vks_status prepare(vks_device*, const vks_op*, vks_kernel** out, vks_error* error) {
+    if (bad("prepare_null")) return VKS_OK;
+    if (const vks_status status = wrong("prepare", error)) return status;
+    *out = new vks_kernel;
+    return VKS_OK;
+}
+void kernel_destroy(vks_device*, vks_kernel* kernel) {
+    delete kernel;
+    wrong("kernel_destroy", nullptr);
+}
+vks_status stream_create(vks_device*, vks_stream** out, vks_error* error) {
+    if (bad("stream_null")) return VKS_OK;
+    if (const vks_status status = wrong("stream", error)) return status;
+    *out = new vks_stream;
+    return VKS_OK;
+}
+void stream_destroy(vks_stream* stream) {
+    delete stream;
+    wrong("stream_destroy", nullptr);
+}
+vks_status copy(vks_stream*, const vks_tensor*, const vks_tensor*, vks_error* error) {
+    return wrong("copy", error);
+}
+vks_status launch(vks_stream*, vks_kernel*, const vks_tensor*, uint64_t, const vks_tensor*, vks_error* error) {
+    return wrong("launch", error);
+}
+vks_status wait(vks_stream*, vks_fence*, uint64_t, vks_error* error) {
+    return wrong("wait", error);
+}
+vks_status submit(vks_stream*, vks_fence* fence, uint64_t value, vks_error* error) {
+    fence->value = value;
+    return wrong("submit", error);
+}
+vks_status fence_create(vks_device*, vks_fence** out, vks_error* error) {
+    if (bad("fence_null")) return VKS_OK;
+    if (const vks_status status = wrong("fence", error)) return status;
+    *out = new vks_fence;
+    return VKS_OK;
+}
+vks_status fence_await(vks_fence*, uint64_t, uint64_t, vks_error* error) {
+    if (bad("await_never")) return fail(error, VKS_TIMEOUT, "still busy");
+    return wrong("await", error);
+}
+void fence_destroy(vks_fence* fence) {
+    delete fence;
+    wrong("fence_destroy", nullptr);
+}
+
+vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) {
+    if (const vks_status status = wrong("enumerate", error)) return status;
+    if (index == 0 || bad("enumerate_endless")) return describe(out);
+    return fail(error, VKS_UNSUPPORTED, "there is one device");
+}
+vks_status open_device(const vks_host*, uint32_t, const char*, vks_device** out, vks_error* error) {
+    if (bad("open_null")) return VKS_OK;
+    if (const vks_status status = wrong("open", error)) return status;
+    *out = new vks_device;
+    return VKS_OK;
+}
+void close_device(vks_device* device) {
+    delete device;
+    wrong("close", nullptr);
+}
+const void* extension(const char*) {
+    return nullptr;
+}
+
+const vks_device_api kDevice = {
+    bad("device_small")  ? sizeof(vks_device_api) - 8
+    : bad("device_huge") ? uint64_t{1} << 40
+                         : sizeof(vks_device_api),
+    info,
+    buffer_create,
+    buffer_destroy,
+    buffer_map,
+    query,
+    packed_bytes,
+    prepare,
+    kernel_destroy,
+    stream_create,
+    stream_destroy,
+    bad("device_without_copy") ? nullptr : copy,
+    launch,
+    wait,
+    submit,
+    fence_create,
+    fence_await,
+    bad("device_without_fence_destroy") ? nullptr : fence_destroy,
+};
+
+// More operators than any plugin has, and no NULL.
+const std::array<const char*, 5000> kEndless = [] {
+    std::array<const char*, 5000> list{};
+    list.fill("rms_norm/1");
+    return list;
+}();
+constexpr const char* kOps[] = {"rms_norm/1", nullptr};
+constexpr const char* kPlainName[] = {"rms_norm/1", "rms_norm", nullptr};
+constexpr const char* kLongName[] = {"rms_norm/11111111111111111111111111111111111111111111111111111111111111",
+                                     nullptr};
+constexpr const char* kDirtyName[] = {"\x1b[31m/\xff", "no revision", nullptr};
+
+const vks_plugin kPlugin = {
+    bad("table_small")  ? sizeof(vks_plugin) - 8
+    : bad("table_huge") ? UINT64_MAX
+                        : sizeof(vks_plugin),
+    bad("table_major") ? 2u : VKS_ABI_MAJOR,
+    bad("table_minor") ? VKS_ABI_MINOR + 1 : VKS_ABI_MINOR,
+    bad("name_null")    ? nullptr
+    : bad("name_empty") ? ""
+    : bad("name_path")  ? "../evil"
+    : bad("name_long")  ? "abcdefghijklmnopqrstuvwxyz0123456789"
+    : bad("name_taken") ? "cpu"
+                        : kBad.c_str(),
+    bad("build_null") ? nullptr : "1",
+    bad("ops_null")         ? nullptr
+    : bad("ops_endless")    ? kEndless.data()
+    : bad("ops_plain_name") ? kPlainName
+    : bad("ops_long_name")  ? kLongName
+    : bad("ops_dirty_name") ? kDirtyName
+                            : kOps,
+    bad("device_null") ? nullptr : &kDevice,
+    bad("table_without_enumerate") ? nullptr : enumerate,
+    bad("table_without_open") ? nullptr : open_device,
+    close_device,
+    extension,
+};
+
+const vks_plugin* negotiate(uint32_t, uint32_t, vks_error* error) {
+    if (wrong("negotiate", error) != VKS_OK) return nullptr;
+    if (bad("negotiate_refuses")) {
+        fail(error, VKS_UNSUPPORTED, "needs a newer driver");
+        return nullptr;
+    }
+    return &kPlugin;
+}
+
+}  // namespace
+
+extern "C" VKS_EXPORT const vks_entry vks_plugin_entry = {
+    bad("entry_small")  ? 8
+    : bad("entry_huge") ? uint64_t{1} << 40
+                        : sizeof(vks_entry),
+    {'V', 'K', 'S', 'P', 'L', 'U', 'G', bad("entry_magic") ? '2' : '\0'},
+    bad("entry_major") ? 2u : VKS_ABI_MAJOR,
+    bad("entry_minor_new") ? VKS_ABI_MINOR + 1 : 0,
+    VKS_ABI_MINOR + 3,
+    0,
+    bad("entry_without_negotiate") ? nullptr : negotiate,
+};

@@ -1,0 +1,166 @@
+// What goes wrong is said in exactly one line on stderr, and in the exit status.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/support/edit_checkpoint.h"
+#include "tests/support/paths.h"
+#include "tests/support/run_program.h"
+#include "tests/support/temp_dir.h"
+
+namespace vks::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The line without "vkseek: " and its end.
+std::string failure(const Ran& ran, int status) {
+    EXPECT_EQ(ran.status, status) << ran.err;
+    EXPECT_EQ(ran.out, "");
+    EXPECT_TRUE(ran.err.starts_with("vkseek: ")) << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    EXPECT_TRUE(ran.err.ends_with('\n')) << ran.err;
+    return ran.err.size() < 10 ? ran.err : ran.err.substr(8, ran.err.size() - 9);
+}
+
+struct UsageCase {
+    std::vector<std::string> arguments;
+    std::string line;
+};
+
+TEST(Errors, UsageSaysWhatWasWanted) {
+    const std::vector<UsageCase> cases = {
+        {{}, "subcommand (vkseek --help): wanted one, such as generate, found none"},
+        {{"bogus"}, "argument (vkseek --help): wanted one that is known, found bogus"},
+        {{"generate", "-p", "x", "--bogus"},
+         "argument (vkseek generate --help): wanted one that is known, found --bogus"},
+        {{"generate"},
+         "prompt (vkseek generate --help): wanted exactly one of -p TEXT, -f FILE, --ids LIST and -, found none"},
+        {{"generate", "-p", "x", "-"},
+         "prompt (vkseek generate --help): wanted exactly one of -p TEXT, -f FILE, --ids LIST and -, found several"},
+        {{"generate", "-p", "x", "-n", "many"},
+         "tokens to generate (-n): wanted an integer from -1 to 2147483647, found many"},
+        {{"generate", "-p", "x", "-n", "-2"},
+         "tokens to generate (-n): wanted an integer from -1 to 2147483647, found -2"},
+        {{"generate", "-p", "x", "--temp", "-0.5"}, "temperature (--temp): wanted a number from 0, found -0.5"},
+        {{"generate", "-p", "x", "--temp", "nan"}, "temperature (--temp): wanted a number from 0, found nan"},
+        {{"generate", "-p", "x", "--top-p", "0"}, "top-p (--top-p): wanted a number above 0, at most 1, found 0"},
+        {{"generate", "-p", "x", "--min-p", "2"}, "min-p (--min-p): wanted a number from 0 to 1, found 2"},
+        {{"generate", "-p", "x", "--math", "f16"}, "math (--math): wanted f32 or half, found \"f16\""},
+        {{"generate", "-p", "x", "--threads", "0"},
+         "threads of the CPU plugin (--threads): wanted an integer from 1 to 4096, found 0"},
+        {{"generate", "-p", "x", "--backend", "cpu,"},
+         "list (--backend): wanted names separated by commas, found \"cpu,\""},
+        {{"generate", "-p", "x", "--op", "mla_attention"},
+         "operator (--op): wanted NAME=BACKEND, found \"mla_attention\""},
+        {{"generate", "-p", "x", "--mtp", "1"}, "drafted tokens a step (--mtp): wanted 0, found 1"},
+        {{"generate", "--ids", "1,,2"}, "ids (--ids): wanted numbers separated by commas, found \"\""},
+        {{"generate", "--ids", "1,-2"}, "ids (--ids): wanted numbers separated by commas, found \"-2\""},
+        {{"logits", "--ids", "1"}, "output (-o): wanted a file to write, found none"},
+        {{"perplexity"}, "text (-f): wanted a file, found none"},
+    };
+    for (const UsageCase& c : cases) EXPECT_EQ(failure(run_program(c.arguments), 2), c.line);
+    EXPECT_TRUE(failure(run_program({"generate", "-p", "x", "--op", "nonsense=cpu"}), 2)
+                    .starts_with("operator (--op): wanted one of act_quant add "));
+    EXPECT_NE(failure(run_program({"generate", "-p"}), 2).find("--prompt"), std::string::npos);
+}
+
+TEST(Errors, EverySubcommandHasHelp) {
+    for (const char* command : {"generate", "chat", "logits", "perplexity", "tokenize", "detokenize", "render",
+                                "devices", "plugins", "inspect", "synth"}) {
+        const Ran ran = run_program({command, "--help"});
+        EXPECT_EQ(ran.status, 0) << command;
+        EXPECT_EQ(ran.err, "") << command;
+        EXPECT_NE(ran.out.find(std::string("vkseek ") + command), std::string::npos) << ran.out;
+    }
+    EXPECT_EQ(run_program({"--help"}).status, 0);
+    EXPECT_TRUE(run_program({"--version"}).out.starts_with("vkseek "));
+}
+
+TEST(Errors, BadModelsAndInputs) {
+    const TempDir dir;
+    const std::string demo = VKS_DEMO_MODEL;
+    EXPECT_EQ(failure(run_program({"generate", "-m", "/nowhere", "-p", "x"}), 3),
+              "model (-m: /nowhere): wanted a directory, found nothing there");
+    EXPECT_NE(failure(run_program({"generate", "-m", dir.path(), "-p", "x"}), 3).find("config.json"),
+              std::string::npos);
+    EXPECT_EQ(failure(run_program({"generate", "-m", demo, "--ids", "1,4096"}), 3),
+              "ids (--ids): wanted ids from 0 to 4095, found 4096 at position 1");
+    EXPECT_EQ(failure(run_program({"generate", "-m", demo, "-p", "x", "-c", "5000"}), 3),
+              "context (-c): wanted at most 4096, the model's max_position_embeddings, found 5000");
+    EXPECT_NE(failure(run_program({"generate", "-m", demo, "-f", "/nowhere"}), 3).find("/nowhere"), std::string::npos);
+    EXPECT_NE(failure(run_program({"generate", "-m", demo, "-p", "\xff"}), 3).find("UTF-8"), std::string::npos);
+    EXPECT_NE(failure(run_program({"logits", "-m", demo, "--ids", "1", "-o", "/nowhere/x"}), 3).find("/nowhere"),
+              std::string::npos);
+
+    write_bytes(dir / "ids", "[1, \"2\"]");
+    const std::string ids_file = dir / "ids";
+    EXPECT_EQ(failure(run_program({"logits", "-m", demo, "--ids-file", ids_file, "-o", dir / "out"}), 3),
+              "ids (--ids-file " + ids_file + "): wanted token ids, found \"2\" at position 1");
+    write_bytes(dir / "short", "a few words");
+    EXPECT_NE(failure(run_program({"perplexity", "-m", demo, "-f", dir / "short"}), 3).find("wanted at least 513"),
+              std::string::npos);
+}
+
+// Ids work without a tokenizer; text doesn't.
+TEST(Errors, ModelWithoutTokenizer) {
+    const TempDir dir;
+    copy_checkpoint("nano-bf16", dir / "model");
+    fs::remove(dir.path() / "model/tokenizer.json");
+    const Ran ran = run_program({"generate", "-m", dir / "model", "--ids", "0,5,9", "-n", "4", "--temp", "0"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(ran.out, "\n");
+    EXPECT_NE(failure(run_program({"generate", "-m", dir / "model", "-p", "x"}), 3).find("tokenizer.json"),
+              std::string::npos);
+}
+
+// The installed tree without its CPU plugin.
+TEST(Errors, WithoutPluginTheOperatorIsNamed) {
+    const TempDir dir;
+    fs::create_directories(dir.path() / "bin");
+    fs::create_directories(dir.path() / "lib/vkseek/plugins");
+    fs::copy_file(VKS_PROGRAM, dir.path() / "bin/vkseek");
+    RunOptions run;
+    run.program = dir.path() / "bin/vkseek";
+    const std::vector<std::string> generate = {"generate", "-m", VKS_DEMO_MODEL, "-p", "x", "-n", "2", "--temp", "0"};
+    EXPECT_TRUE(failure(run_program(generate, run), 4).starts_with("operator embed: wanted a backend, found none"));
+    EXPECT_EQ(run_program({"plugins", "--json"}, run).out, "[]\n");
+    EXPECT_EQ(run_program({"devices", "--json"}, run).out, "[]\n");
+
+    // It works again with the plugin named, by option or by environment.
+    const std::string plugins = fs::path(VKS_TEST_PLUGIN).parent_path();
+    std::vector<std::string> named = generate;
+    named.insert(named.end(), {"--plugin-dir", plugins});
+    const Ran by_option = run_program(named, run);
+    EXPECT_EQ(by_option.status, 0) << by_option.err;
+    run.env["VKSEEK_PLUGIN_PATH"] = plugins;
+    EXPECT_EQ(run_program(generate, run).out, by_option.out);
+}
+
+TEST(Errors, UnknownBackends) {
+    const std::vector<std::string> generate = {"generate", "-m", VKS_DEMO_MODEL, "-p", "x"};
+    for (const auto& option : std::vector<std::vector<std::string>>{{"--backend", "nonesuch"},
+                                                                    {"--backend", "cpu:7"},
+                                                                    {"--backend", "cpu,nonesuch"},
+                                                                    {"--op", "embed=nonesuch"}}) {
+        std::vector<std::string> arguments = generate;
+        arguments.insert(arguments.end(), option.begin(), option.end());
+        failure(run_program(arguments), 4);
+    }
+}
+
+TEST(Errors, AFullDiskIsNotSuccess) {
+    for (const char* more : {"--json", "--explain"}) {
+        RunOptions run;
+        run.program = "/bin/sh";
+        const Ran ran =
+            run_program({"-c", "exec \"$0\" generate -m \"$1\" -p x -n 2 \"$2\" 2>&1 >/dev/full | tail -n 1",
+                         VKS_PROGRAM, VKS_DEMO_MODEL, more},
+                        run);
+        EXPECT_TRUE(ran.out.starts_with("vkseek: output (stdout): wanted to write")) << ran.out;
+    }
+}
+
+}  // namespace
+}  // namespace vks::test

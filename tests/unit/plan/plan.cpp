@@ -1,0 +1,195 @@
+// make_plan(): constants bound, memory given, kernels prepared; what a failing prepare leads to; what is shared.
+#include "backend/plan/plan.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "backend/graph/builder.h"
+#include "tests/support/fake_device.h"
+
+namespace vks {
+namespace {
+
+constexpr Symbol T = Symbol::kTokens;
+alignas(64) float weights_of_norm[8] = {1, 2, 3, 4, 5, 6, 7, 8};
+
+std::shared_ptr<const Graph> small(int64_t tokens = 16) {
+    GraphBuilder g("small", {tokens, 1});
+    const ValueId x = g.input("x", VKS_F32, {{1, T}, {8}});
+    const ValueId w = g.weight("norm.weight", VKS_F32, {{8}}, reinterpret_cast<const std::byte*>(weights_of_norm));
+    const ValueId y = g.rms_norm("norm", x, w, 1e-6f, VKS_F32);
+    const ValueId cache = g.state("cache", VKS_F32, {{32}, {8}});
+    const ValueId ids = g.input("ids", VKS_I32, {{1, T}});
+    const ValueId read = g.embed("read", ids, cache, VKS_F32);
+    g.output(g.add("add", y, read, VKS_F32), "z");
+    auto graph = g.finish(nullptr);
+    CHECK(graph, "{}", graph.error().text);
+    return std::make_shared<const Graph>(std::move(*graph));
+}
+
+class Planning : public ::testing::Test {
+protected:
+    Planning() {
+        a.id = "a";
+        b.id = "b";
+    }
+    // Opens both and plans for them in this order.
+    Result<std::shared_ptr<const Plan>> plan(std::shared_ptr<const Graph> graph = small()) {
+        if (!first) {
+            first = test::open(a);
+            second = test::open(b);
+        }
+        Preference p;
+        p.order = {first.get(), second.get()};
+        p.general = 2;
+        return make_plan(std::move(graph), p, weights, state);
+    }
+    static int64_t count(const test::Fake& fake, const std::string& entry) {
+        return std::count(fake.log.begin(), fake.log.end(), entry);
+    }
+    void drop() {
+        weights.clear();
+        state = State();
+    }
+
+    test::Fake a, b;
+    std::unique_ptr<Device> first, second;
+    WeightStores weights;
+    State state;
+};
+
+TEST_F(Planning, ConstantsAreImportedInPlace) {
+    auto made = plan();
+    ASSERT_TRUE(made) << made.error().text;
+    EXPECT_EQ(count(a, "buffer 32 import"), 1);
+    EXPECT_EQ(weights.at(first.get())->imported_bytes(), 32u);
+    EXPECT_EQ(weights.at(first.get())->owned_bytes(), 0u);
+    // x, ids, y, read, z at 512 (ids 64) bytes, of which the outputs' and inputs' live on; the cache is apart.
+    EXPECT_EQ(count(a, "buffer 1024 device"), 1);
+    EXPECT_EQ((*made)->launches.size(), 3u);
+    EXPECT_EQ((*made)->launches[0].arg_count, 2u);  // x and y: the weight is bound
+    EXPECT_EQ((*made)->launches[1].arg_count, 3u);
+    EXPECT_TRUE(std::none_of(b.log.begin(), b.log.end(), [](const auto&) { return true; }));
+}
+
+TEST_F(Planning, OrCopiedWhereImportIsRefused) {
+    a.imports = false;
+    ASSERT_TRUE(plan());
+    EXPECT_EQ(count(a, "buffer 32 device"), 1);
+    EXPECT_EQ(weights.at(first.get())->owned_bytes(), 32u);
+    EXPECT_EQ(count(a, "copy 32 -> 0"), 0);  // host-visible: written directly
+    a.mappable = false;
+    drop();
+    ASSERT_TRUE(plan());
+    EXPECT_EQ(count(a, "copy 32 -> 0"), 1);  // through staging memory
+    EXPECT_EQ(count(a, "submit"), 1);
+}
+
+TEST_F(Planning, OrPackedInTheLayoutAskedFor) {
+    a.query = [](const vks_op& op, Support& answer) {
+        if (std::string(op.op) == "rms_norm/1") answer.arg_layout[1] = VKS_LAYOUT_PRIVATE + 3;
+    };
+    uint32_t seen = 0;
+    bool bound = false;
+    a.prepare = [&](const vks_op& op, std::string&) {
+        if (std::string(op.op) == "rms_norm/1") {
+            seen = op.args[1].layout;
+            bound = op.args[1].buffer && op.args[1].flags == VKS_TENSOR_CONSTANT;
+        }
+        return VKS_OK;
+    };
+    ASSERT_TRUE(plan());
+    EXPECT_EQ(count(a, "buffer 64 device"), 1);  // what packed_bytes said
+    EXPECT_EQ(count(a, "copy 32 -> 65539"), 1);
+    EXPECT_EQ(seen, VKS_LAYOUT_PRIVATE + 3u);
+    EXPECT_TRUE(bound);
+    EXPECT_EQ(weights.at(first.get())->owned_bytes(), 64u);
+}
+
+TEST_F(Planning, PlansShareConstantsAndStates) {
+    auto prefill = plan(small(16)), decode = plan(small(1));
+    ASSERT_TRUE(prefill && decode);
+    EXPECT_EQ(count(a, "buffer 32 import"), 1);
+    const ValueId cache = (*prefill)->graph->find("cache");
+    EXPECT_EQ((*prefill)->devices[0].location[cache].buffer, (*decode)->devices[0].location[cache].buffer);
+    EXPECT_EQ(state.bytes(*first), 32u * 8 * 4);
+    EXPECT_EQ(state.bytes(*second), 0u);
+}
+
+TEST_F(Planning, ScratchLiesBehindTheValues) {
+    a.query = [](const vks_op& op, Support& answer) {
+        answer.scratch_bytes = std::string(op.op) == "add/1" ? 1000 : std::string(op.op) == "rms_norm/1" ? 10 : 0;
+    };
+    auto made = plan();
+    ASSERT_TRUE(made) << made.error().text;
+    const DevicePlan& d = (*made)->devices[0];
+    EXPECT_EQ(d.arena_bytes, d.arena.bytes + 1000);
+    EXPECT_EQ(d.scratch.offset, d.arena.bytes);
+    EXPECT_EQ(d.scratch.dim[0], 1000);
+    EXPECT_TRUE((*made)->launches[0].scratch);
+    EXPECT_FALSE((*made)->launches[1].scratch);
+}
+
+TEST_F(Planning, APrepareThatFailsGoesElsewhere) {
+    a.prepare = [](const vks_op& op, std::string& reason) -> vks_status {
+        if (std::string(op.op) != "embed/1") return VKS_OK;
+        reason = "compiler said no";
+        return VKS_NO_MEMORY;
+    };
+    auto made = plan();
+    ASSERT_TRUE(made) << made.error().text;
+    EXPECT_EQ((*made)->report[0].device, 0u);
+    EXPECT_EQ((*made)->report[1].device, 1u);
+    EXPECT_EQ((*made)->report[2].device, 0u);
+    EXPECT_EQ((*made)->report[1].reason, "first that supports it (a: prepare failed)");
+    EXPECT_EQ((*made)->segments.size(), 3u);
+    EXPECT_EQ(first->health(), Health::kOk);
+}
+
+TEST_F(Planning, WithNobodyLeftTheFirstCauseIsTold) {
+    const auto fail = [](const vks_op& op, std::string& reason) -> vks_status {
+        reason = "compiler said no";
+        return std::string(op.op) == "add/1" ? VKS_NO_MEMORY : VKS_OK;
+    };
+    a.prepare = fail;
+    b.query = [](const vks_op& op, Support& answer) {
+        answer.ok = std::string(op.op) != "add/1";
+        answer.reason = "adds nothing";
+    };
+    auto made = plan();
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().code, Code::kNoBackend);
+    EXPECT_EQ(made.error().text, "prepare add add (a): out of memory: compiler said no");
+}
+
+TEST_F(Planning, ExplainsEveryNode) {
+    a.query = [](const vks_op& op, Support& answer) {
+        answer.ok = std::string(op.op) != "embed/1";
+        answer.reason = "embed/1 is not for me";
+        answer.variant = "quick";
+    };
+    auto made = plan();
+    ASSERT_TRUE(made) << made.error().text;
+    const std::string text = (*made)->explain();
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3);
+    for (const char* part : {"norm", "rms_norm", "quick", "first choice", "read", "embed", "fake",
+                             "first that supports it (a: embed/1 is not for me)"})
+        EXPECT_NE(text.find(part), std::string::npos) << part << " in\n" << text;
+}
+
+TEST_F(Planning, NothingIsLeftBehind) {
+    a.query = [](const vks_op& op, Support& answer) { answer.ok = std::string(op.op) != "embed/1"; };
+    {
+        auto made = plan();
+        ASSERT_TRUE(made) << made.error().text;
+        EXPECT_GT(a.alive, 0);
+        EXPECT_GT(b.alive, 0);
+    }
+    drop();
+    EXPECT_EQ(a.alive, 0);
+    EXPECT_EQ(b.alive, 0);
+}
+
+}  // namespace
+}  // namespace vks
