@@ -1,4 +1,5 @@
 // vkseek chat: a conversation on the terminal. The cache keeps what was said: only what is new runs.
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 

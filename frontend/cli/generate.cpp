@@ -1,4 +1,5 @@
 // vkseek generate: a prompt in, text out as it comes, then statistics.
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 

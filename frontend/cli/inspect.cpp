@@ -1,4 +1,5 @@
 // vkseek inspect: what a model consists of, counted without running it.
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -95,7 +96,7 @@ void add_inspect(CLI::App& program, Action& action) {
     const auto args = std::make_shared<InspectArgs>();
     CLI::App& app =
         add_command<InspectArgs>(program, action, "inspect", "Count a model's parameters and bytes", args, run_inspect);
-    app.add_option("model", args->model, "Model: as -m")->type_name("MODEL");
+    app.add_option("MODEL", args->model, "Model: as -m")->type_name("");
     add_text(app, "--shape", "NAME|FILE", "Count a shape instead, e.g. deepseek-v3, or a config.json", args->shape);
     app.add_flag("--json", args->json, "Print one JSON document");
     add_model_option(app, args->common);

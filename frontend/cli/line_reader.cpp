@@ -55,8 +55,9 @@ LineReader::~LineReader() {
 }
 
 std::optional<std::string> LineReader::next(const char* prompt) {
+    interrupt_.clear();  // it was meant for the answer before
     auto line = terminal_ ? edited_line(prompt) : plain_line();
-    interrupt_.clear();  // it was meant for the line, not for the answer
+    interrupt_.clear();  // and this one for the line
     return line;
 }
 

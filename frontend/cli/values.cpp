@@ -1,5 +1,6 @@
 #include "frontend/cli/values.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>

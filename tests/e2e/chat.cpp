@@ -1,6 +1,7 @@
 // `vkseek chat` with lines from a pipe.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <regex>
 

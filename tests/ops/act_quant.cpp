@@ -1,6 +1,7 @@
 // act_quant/1: codes and scales are exact, since IEEE division leaves no choice.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/ops/harness.h"

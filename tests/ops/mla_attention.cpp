@@ -1,6 +1,7 @@
 // mla_attention/1 against a double softmax: f32 rel 1e-5 (1e-4 with scores in the hundreds), bf16 1e-2.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/ops/harness.h"

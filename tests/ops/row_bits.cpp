@@ -2,6 +2,7 @@
 // launch, on which, or on the number of threads. Every operator runs on 64 tokens at once, then 7 and 1 at a time.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 

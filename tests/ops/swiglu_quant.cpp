@@ -2,6 +2,7 @@
 // exponential a bit off may move a value over the edge between two codes.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "tests/ops/harness.h"

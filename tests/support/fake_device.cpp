@@ -1,6 +1,7 @@
 // The plugin table behind a Fake.
 #include "tests/support/fake_device.h"
 
+#include <algorithm>
 #include <cstring>
 
 using vks::abi::fail;

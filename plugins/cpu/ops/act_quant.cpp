@@ -5,6 +5,8 @@
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/quant.h"
 
+#include <algorithm>
+
 namespace vks::cpu {
 namespace {
 

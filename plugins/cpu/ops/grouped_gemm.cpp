@@ -5,6 +5,8 @@
 #include "plugins/cpu/matmul.h"
 #include "plugins/cpu/ops/variants.h"
 
+#include <algorithm>
+
 namespace vks::cpu {
 namespace {
 

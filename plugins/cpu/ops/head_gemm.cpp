@@ -7,6 +7,8 @@
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
 
+#include <algorithm>
+
 namespace vks::cpu {
 namespace {
 

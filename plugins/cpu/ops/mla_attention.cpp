@@ -8,6 +8,7 @@
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 

@@ -5,6 +5,7 @@
 #define HWY_TARGET_INCLUDE "plugins/cpu/ops/moe_combine.simd.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+#include <algorithm>
 
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"

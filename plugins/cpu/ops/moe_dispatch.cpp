@@ -3,6 +3,8 @@
 #include "plugins/cpu/check.h"
 #include "plugins/cpu/load.h"
 
+#include <algorithm>
+
 namespace vks::cpu {
 namespace {
 

@@ -4,6 +4,7 @@
 #include "plugins/cpu/check.h"
 #include "plugins/cpu/load.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace vks::cpu {

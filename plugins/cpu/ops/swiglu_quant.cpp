@@ -4,6 +4,8 @@
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/quant.h"
 
+#include <algorithm>
+
 namespace vks::cpu {
 namespace {
 
