@@ -143,7 +143,8 @@ TEST_P(TokenizerGolden, ThreadsShareATokenizer) {
         threads.emplace_back([this, &count = wrong[t]] {
             for (const json& c : cases["encode"]) {
                 const auto ids = tokenizer->encode(c["text"].get_ref<const std::string&>());
-                count += !ids || *ids != c["ids"].get<Ids>() || tokenizer->decode(*ids) != c["decoded"];
+                count += !ids || *ids != c["ids"].get<Ids>() ||
+                         tokenizer->decode(*ids) != c["decoded"].get_ref<const std::string&>();
             }
         });
     }
