@@ -39,6 +39,7 @@ def golden(path, names):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cmake", required=True)
+    parser.add_argument("--generator", required=True, help="what vkseek was built with, so that it is there")
     parser.add_argument("--build", type=pathlib.Path, required=True, help="vkseek's build tree")
     parser.add_argument("--work", type=pathlib.Path, required=True, help="a folder to use, emptied first")
     parser.add_argument("--golden", type=pathlib.Path, required=True, help="checkpoint/ and expected.safetensors")
@@ -54,7 +55,7 @@ def main():
     includes = [line for line in (source / "rms_norm.c").read_text().splitlines() if "#include" in line and "vkseek" in line]
     if len(includes) != 1:
         sys.exit(f"rms_norm.c: wanted one header of vkseek, found {includes}")
-    run(args.cmake, "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
+    run(args.cmake, "-G", args.generator, "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
     run(args.cmake, "--build", build)
 
     program = prefix / "bin" / "vkseek"
