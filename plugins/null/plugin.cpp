@@ -28,13 +28,15 @@ namespace {
 using vks::abi::fail;
 using vks::abi::guard;
 
+constexpr uint64_t kMemory = uint64_t{1} << 40;
+
 // Writes what the caller's `size` covers, as every callee must.
 vks_status describe(vks_info* out) {
     vks_info full{};
     full.size = out->size;
     std::strcpy(full.name, "null");
     std::strcpy(full.detail, "computes nothing");
-    full.bytes_total = full.bytes_free = full.max_buffer = full.max_binding = uint64_t{1} << 40;
+    full.bytes_total = full.bytes_free = full.max_buffer = full.max_binding = kMemory;
     full.alignment = 64;
     full.flags = VKS_DEVICE_SOFTWARE | VKS_DEVICE_HOST_MEMORY;
     std::memcpy(out, &full, std::min<uint64_t>(out->size, sizeof full));
@@ -48,6 +50,10 @@ vks_status info(vks_device*, vks_info* out, vks_error*) noexcept {
 vks_status buffer_create(vks_device*, uint64_t bytes, uint32_t kind, void* import, vks_buffer** out,
                          vks_error* error) noexcept {
     return guard(error, [&] {
+        if (kind > VKS_BUFFER_IMPORT) return fail(error, VKS_UNSUPPORTED, "buffer: no kind %u", kind);
+        if ((kind == VKS_BUFFER_IMPORT) != (import != nullptr))
+            return fail(error, VKS_INVALID, "buffer: wanted a host range for IMPORT, and only then");
+        if (bytes > kMemory) return fail(error, VKS_NO_MEMORY, "buffer: wanted at most 1 TiB");
         auto buffer = std::make_unique<vks_buffer>();
         if (kind != VKS_BUFFER_IMPORT) buffer->storage.resize(bytes);
         buffer->data = kind == VKS_BUFFER_IMPORT ? import : buffer->storage.data();

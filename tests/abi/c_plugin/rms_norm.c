@@ -29,7 +29,7 @@ struct vks_stream {
     int unused;
 };
 struct vks_fence {
-    uint64_t value;
+    _Atomic uint64_t value; /* any thread may await */
 };
 
 static vks_status fail(vks_error* error, vks_status status, const char* text) {
