@@ -420,7 +420,7 @@ ExprPtr ExpressionParser::bound(const Builtin& builtin, ExprPtr subject, std::si
     return expr;
 }
 
-void ExpressionParser::check_variable(const Token& token) const {
+void ExpressionParser::check_variable(const Token& token) {
     if (among(kKeywords, token.text)) fail(token.pos, "an expression", spelled(token));
     if (among(kUnsupported, token.text)) fail(token.pos, "a known name", spelled(token));
 }

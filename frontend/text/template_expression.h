@@ -74,7 +74,7 @@ private:
     ExprPtr new_namespace(const Token& token);
     // Puts each argument where its parameter is.
     ExprPtr bound(const Builtin& builtin, ExprPtr subject, std::size_t pos, Call call);
-    void check_variable(const Token& token) const;
+    static void check_variable(const Token& token);
 };
 
 }  // namespace vks::tmpl

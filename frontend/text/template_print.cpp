@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <type_traits>
 
 #include "frontend/text/template_strings.h"
 #include "frontend/text/template_value.h"

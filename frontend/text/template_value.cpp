@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <unordered_map>
 
-#include "frontend/text/template_strings.h"
 #include "frontend/text/utf8.h"
 
 namespace vks::tmpl {
