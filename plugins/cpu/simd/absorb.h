@@ -1,5 +1,7 @@
 // head_gemm's ABSORB for the vector variants: y[t, c] = sum_d x[t, d] w[d, c] for every head. The sum runs over rows of
 // w, so vectors lie along c. Rows of w are decoded kGroup at a time, in memory's order, and used for a block of tokens.
+// Measured on one Zen 5 core (268 GFLOP/s in f32, 537 in bf16), 16 heads, e4m3 [128, 512] each, in L2 and L3: T = 1:
+// 17 GB/s of w in f32, 38 in bf16; T = 64: 177 and 316 GFLOP/s.
 #pragma once
 #include "plugins/cpu/op.h"
 #include "plugins/cpu/simd/gemm.h"

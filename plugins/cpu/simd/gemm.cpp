@@ -18,6 +18,10 @@ int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
 
+int64_t dtype_bytes(uint32_t dtype) {
+    return dtype == VKS_F32 ? 4 : dtype == VKS_F8_E4M3 ? 1 : 2;
+}
+
 // Sizes that follow from the kernels and k alone.
 struct Shape {
     int64_t padded, row_bytes, panel;
@@ -108,10 +112,7 @@ void Round::count_items() {
     int64_t direct = 0, blocks = 0;
     for (int64_t i = 0; i < segments_; ++i) (scratch_.segments[i].direct ? direct : blocks) += 1;
     const int64_t columns = scratch_.segments[0].product->columns;
-    const int64_t w_row =
-        std::max<int64_t>(1, shape_.padded * (scratch_.segments[0].product->w.dtype == VKS_F32       ? 4
-                                              : scratch_.segments[0].product->w.dtype == VKS_F8_E4M3 ? 1
-                                                                                                     : 2));
+    const int64_t w_row = std::max<int64_t>(1, shape_.padded * dtype_bytes(scratch_.segments[0].product->w.dtype));
     const int64_t even = (columns * direct + 8 * threads - 1) / (8 * threads);
     chunk_ = round_up(std::clamp(even, kChunkMin / w_row + 1, kChunkMax / w_row + 1), g_.w_tile);
     chunks_ = (columns + chunk_ - 1) / chunk_;
@@ -170,12 +171,13 @@ void Round::block(const Segment& s, int64_t item, int worker) const {
     if (from >= to) return;
 
     std::byte* panel = scratch_.panels + worker * shape_.panel * shape_.row_bytes;
+    const int64_t ahead = columns * p.w.stride * dtype_bytes(p.w.dtype);
     RowRef w_rows[kPanelRows];
     for (int64_t tile = 0; tile < columns; tile += g_.w_tile) {
         for (int64_t i = tile; i < tile + g_.w_tile; ++i) w_rows[i] = i < columns ? p.w.row(first + i) : RowRef{};
-        g_.pack_w(w_rows + tile, g_.w_tile, k_, panel + tile * shape_.row_bytes);
+        g_.pack_w(w_rows + tile, k_, ahead, panel + tile * shape_.row_bytes);
     }
-    const int64_t y_bytes = p.y_dtype == VKS_F32 ? 4 : 2;
+    const int64_t y_bytes = dtype_bytes(p.y_dtype);
     for (int64_t row = from; row < to; row += g_.x_block) {
         g_.block({.x = prepared(s.slot + row),
                   .w = panel,
@@ -217,8 +219,8 @@ void Round::run() {
 }  // namespace
 
 RowRef Rows::row(int64_t r) const {
-    const int64_t bytes = dtype == VKS_F32 ? 4 : dtype == VKS_F8_E4M3 ? 1 : 2;
-    return {data + r * stride * bytes, scale ? scale + (first + r) / rows_per_scale * scale_columns : nullptr};
+    return {data + r * stride * dtype_bytes(dtype),
+            scale ? scale + (first + r) / rows_per_scale * scale_columns : nullptr};
 }
 
 RowRef Product::x_row(int64_t r) const {

