@@ -30,7 +30,8 @@ SENTENCES = {
 MAY_INCLUDE = [
     ("backend/abi/", ["backend/abi/"]),
     ("backend/", ["backend/"]),
-    ("plugins/", ["backend/abi/"]),  # and its own folder
+    ("plugins/args/", ["backend/abi/", "plugins/args/"]),
+    ("plugins/", ["backend/abi/", "plugins/args/"]),  # and its own folder
     ("frontend/model/", ["frontend/model/", "frontend/io/", "backend/graph/", "backend/base/", "backend/abi/"]),
     ("frontend/", ["frontend/", "backend/"]),
     ("bench/", ["bench/", "frontend/", "backend/"]),

@@ -109,7 +109,7 @@ vks_status query_op(vks_device* device, const vks_op* op, vks_support* support, 
 
 uint64_t packed_bytes(vks_device*, const vks_tensor* tensor) noexcept {
     bool ok = tensor && tensor->layout == VKS_ROW_MAJOR;
-    return ok ? reach(*tensor, ok) : 0;
+    return ok ? args::reach(*tensor, ok) : 0;
 }
 
 vks_status prepare_op(vks_device* device, const vks_op* op, vks_kernel** out, vks_error* error) noexcept {
@@ -215,7 +215,7 @@ vks_status copy(vks_stream* stream, const vks_tensor* from, const vks_tensor* to
             }
         }
         bool ok = true;
-        const std::byte *from_end = work.from + reach(*from, ok), *to_end = work.to + reach(*to, ok);
+        const std::byte *from_end = work.from + args::reach(*from, ok), *to_end = work.to + args::reach(*to, ok);
         if (from->buffer == to->buffer && work.from < to_end && work.to < from_end) {
             return fail(error, VKS_INVALID, "copy: found overlapping tensors");
         }

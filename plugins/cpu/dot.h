@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "plugins/cpu/check.h"
 #include "plugins/cpu/numeric.h"
+#include "plugins/cpu/op.h"
 
 namespace vks::cpu {
 

@@ -10,45 +10,15 @@ namespace vks::cpu {
 namespace {
 
 using abi::fail;
-
-// Larger dims are refused, so that the operators' own arithmetic on two of them can't overflow.
-constexpr int64_t kMaxExtent = int64_t{1} << 40;
+using args::at_maximum;
+using args::mismatch;
+using args::understood;
 
 const Op* find(const char* id) {
     for (const Op* op : op_list()) {
         if (std::strcmp(op->id, id) == 0) return op;
     }
     return nullptr;
-}
-
-// Is this a description the plugin understands? `text` gets the reason why not.
-bool understood(const vks_tensor& t, std::string& text) {
-    if (t.dtype == VKS_NONE) {
-        if (t.rank == 0) return true;
-        text = "wanted rank 0 for an absent argument, found " + std::to_string(t.rank);
-        return false;
-    }
-    bool ok = true;
-    reach(t, ok);
-    if (abi::element_bytes(t.dtype) == 0) {
-        text = "wanted a known dtype, found " + std::to_string(t.dtype);
-    } else if (t.layout != VKS_ROW_MAJOR || (t.flags & ~uint32_t{VKS_TENSOR_CONSTANT}) != 0) {
-        text = "wanted row-major without unknown flags, found layout " + std::to_string(t.layout) + ", flags " +
-               std::to_string(t.flags);
-    } else if (!ok || !abi::contiguous(t)) {
-        text = "wanted 1 to 4 dimensions, contiguous";
-    } else {
-        return true;
-    }
-    return false;
-}
-
-Arg at_maximum(const vks_tensor& t) {
-    Arg arg;
-    arg.dtype = t.dtype;
-    arg.rank = t.rank;
-    for (uint32_t i = 0; i < t.rank; ++i) arg.dim[i] = abi::extent(t, i);
-    return arg;
 }
 
 struct Resolved {
@@ -98,7 +68,7 @@ vks_status resolve(const vks_device& device, const vks_op& op, Resolved& out, vk
         }
         out.args.push_back(at_maximum(op.args[i]));
     }
-    out.signature = {out.args, op.params, op.params_size, device.pool.threads()};
+    out.signature = {{out.args, op.params, op.params_size}, device.pool.threads()};
     text = out.op->check(out.signature);
     if (!text.empty()) return fail(error, VKS_UNSUPPORTED, "%s %s", op.op, text.c_str());
     out.variant = choose(device, *out.op, out.signature);
@@ -107,48 +77,11 @@ vks_status resolve(const vks_device& device, const vks_op& op, Resolved& out, vk
     return VKS_OK;
 }
 
-// An argument given to a launch must be what prepare was told, at most as large where a dim was "at most".
-const char* mismatch(const vks_tensor& declared, const vks_tensor& given) {
-    if (given.dtype != declared.dtype) return "another dtype than prepared";
-    if (given.rank != declared.rank) return "another rank than prepared";
-    if (given.layout != VKS_ROW_MAJOR || given.flags != 0) return "not row-major";
-    for (uint32_t i = 0; i < given.rank; ++i) {
-        const int64_t maximum = declared.dim[i];
-        const bool fits = maximum < 0 ? given.dim[i] >= 0 && given.dim[i] <= -maximum : given.dim[i] == maximum;
-        if (!fits) return "another dim than prepared";
-    }
-    return abi::contiguous(given) ? nullptr : "not contiguous";
-}
-
 }  // namespace
-
-uint64_t reach(const vks_tensor& t, bool& ok) {
-    if (t.rank < 1 || t.rank > 4) {
-        ok = false;
-        return 0;
-    }
-    // The last element's index, and whether there is one at all.
-    int64_t last = 0;
-    bool empty = false;
-    for (uint32_t i = 0; i < t.rank; ++i) {
-        if (t.dim[i] < -kMaxExtent || t.dim[i] > kMaxExtent || t.stride[i] < 0) ok = false;
-        if (!ok) return 0;
-        const int64_t n = abi::extent(t, i);
-        int64_t span = 0;
-        if (n == 0) {
-            empty = true;
-        } else if (__builtin_mul_overflow(n - 1, t.stride[i], &span) || __builtin_add_overflow(last, span, &last)) {
-            ok = false;
-            return 0;
-        }
-    }
-    if (last > INT64_MAX / 8 - 1) ok = false;
-    return empty || !ok ? 0 : static_cast<uint64_t>((last + 1) * abi::element_bytes(t.dtype));
-}
 
 std::byte* locate(const vks_device& device, const vks_tensor& t, const char* what, vks_error* error) {
     bool ok = true;
-    const uint64_t bytes = reach(t, ok);
+    const uint64_t bytes = args::reach(t, ok);
     const vks_buffer* buffer = t.buffer;
     const char* wrong = nullptr;
     if (!ok) {
@@ -228,7 +161,7 @@ vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor
         if (!args[slot].data) return VKS_INVALID;
     }
     // With the actual dims, the check also says whether they agree with each other.
-    const Signature signature{args, kernel.params.data(), kernel.op->params_size, stream.device->pool.threads()};
+    const Signature signature{{args, kernel.params.data(), kernel.op->params_size}, stream.device->pool.threads()};
     if (const std::string text = kernel.op->check(signature); !text.empty()) {
         return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
     }
@@ -236,7 +169,7 @@ vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor
     if (kernel.scratch_bytes != 0) {
         if (!scratch) return fail(error, VKS_INVALID, "%s: wanted scratch memory, found none", id);
         bool ok = true;
-        const uint64_t bytes = reach(*scratch, ok);
+        const uint64_t bytes = args::reach(*scratch, ok);
         space = ok ? locate(*stream.device, *scratch, id, error) : nullptr;
         if (!space || bytes < kernel.scratch_bytes || reinterpret_cast<uintptr_t>(space) % 64 != 0) {
             return fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, 64-byte aligned, found %llu", id,

@@ -10,10 +10,6 @@ vks_status prepare(vks_device& device, const vks_op& op, std::unique_ptr<vks_ker
 vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor* args, uint64_t count,
                   const vks_tensor* scratch, vks_error* error);
 
-// The bytes a row-major tensor's elements reach from its offset on, at maximum extents; sets ok to false if the
-// description is not a sound one (rank, dims, strides, overflow).
-uint64_t reach(const vks_tensor& tensor, bool& ok);
-
 // The address of a tensor's first element, or null and a line in `error` if its buffer doesn't hold it.
 std::byte* locate(const vks_device& device, const vks_tensor& tensor, const char* what, vks_error* error);
 

@@ -7,34 +7,14 @@
 #include <string>
 
 #include "backend/abi/plugin.hpp"
+#include "plugins/args/args.h"
 #include "plugins/cpu/pool.h"
 
 namespace vks::cpu {
 
-// One argument of a running op: contiguous, row-major. dtype NONE: absent.
-struct Arg {
-    uint32_t dtype = VKS_NONE;
-    uint32_t rank = 0;
-    int64_t dim[4] = {};
-    void* data = nullptr;  // inputs and constants are not written through it
-
-    explicit operator bool() const { return dtype != VKS_NONE; }
-    int64_t rows() const { return dim[0]; }
-    // Product of the dims after the first.
-    int64_t row_elements() const {
-        int64_t n = 1;
-        for (uint32_t i = 1; i < rank; ++i) n *= dim[i];
-        return n;
-    }
-    template <class T>
-    const T* as() const {
-        return static_cast<const T*>(data);
-    }
-    template <class T>
-    T* out() const {
-        return static_cast<T*>(data);
-    }
-};
+using args::Arg;
+using args::blocks;
+using args::kBlock;
 
 // A launch: all arguments in the op's order, constants included.
 struct Call {
@@ -49,18 +29,9 @@ struct Call {
     }
 };
 
-// What query and prepare see: extents are maxima (never negative), data pointers of constants are valid in prepare
-// only.
-struct Signature {
-    std::span<const Arg> args;
-    const void* params = nullptr;
-    uint64_t params_size = 0;
+// What query and prepare see of an op, on a device with this many threads.
+struct Signature : args::Signature {
     int threads = 1;
-
-    template <class P>
-    const P& get() const {
-        return *static_cast<const P*>(params);
-    }
 };
 
 // One implementation of an op. `run` is thread-safe for distinct outputs and scratch.
@@ -76,7 +47,7 @@ struct Op {
     const char* id;        // "rms_norm/1"
     uint64_t params_size;  // 0: no params
     // Empty when these arguments are ones ops.h allows, else one line saying which is not: wanted, found.
-    std::string (*check)(const Signature&);
+    std::string (*check)(const args::Signature&);
     // Best first; the last is the plain one. Pointers, because a variant may live in another file: its address is a
     // constant there, its value may not be set yet. Define variants constinit.
     std::span<const Variant* const> variants;

@@ -1,6 +1,6 @@
 // act_quant/1: per row and 128 channels s = max(amax, 1e-4)/448, q = e4m3(x/s); ue8m0: s rounded up to a power of two.
 // A ragged tail is a group of its own.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/act_quant.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/quant.h"
@@ -10,17 +10,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX, kQ, kScale };
-constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"q", kF8, 2}, {"scale", kF32, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    c.dim(kQ, 0, s.args[kX].dim[0]);
-    c.dim(kQ, 1, s.args[kX].dim[1]);
-    c.row_scale(kQ, kScale);
-    return c.take();
-}
+using namespace args::act_quant;
 
 void run(const Call& call) {
     const Arg &x = call.args[kX], &q = call.args[kQ], &scale = call.args[kScale];

@@ -1,23 +1,12 @@
 // add/1: y = a + b.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/add.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
 
 namespace vks::cpu {
 namespace {
 
-enum { kA, kB, kY };
-constexpr ArgRule kRules[] = {{"a", kAct, 2}, {"b", kAct, 2}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    for (size_t arg : {kB, kY}) {
-        c.dim(arg, 0, s.args[kA].dim[0]);
-        c.dim(arg, 1, s.args[kA].dim[1]);
-    }
-    return c.take();
-}
+using namespace args::add;
 
 void run(const Call& call) {
     const Arg &a = call.args[kA], &b = call.args[kB], &y = call.args[kY];

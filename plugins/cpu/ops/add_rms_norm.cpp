@@ -1,5 +1,5 @@
 // add_rms_norm/1: sum = x + delta, y = rms_norm(sum). The residual stream x, sum is f32 in every mode.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/add_rms_norm.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/norm.h"
 #include "plugins/cpu/ops/variants.h"
@@ -7,21 +7,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX, kDelta, kW, kSum, kY };
-constexpr ArgRule kRules[] = {
-    {"x", kF32, 2}, {"delta", kAct, 2}, {"w", kPlainWeight, 1}, {"sum", kF32, 2}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const Arg& x = s.args[kX];
-    c.dim(kW, 0, x.dim[1]);
-    for (size_t arg : {kDelta, kSum, kY}) {
-        c.dim(arg, 0, x.dim[0]);
-        c.dim(arg, 1, x.dim[1]);
-    }
-    return c.take();
-}
+using namespace args::add_rms_norm;
 
 void run(const Call& call) {
     const Arg &x = call.args[kX], &delta = call.args[kDelta], &w = call.args[kW], &y = call.args[kY];

@@ -1,20 +1,11 @@
 // embed/1: y[t] = table[ids[t]]; a row of zeros for an id outside the table.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/embed.h"
 #include "plugins/cpu/load.h"
 
 namespace vks::cpu {
 namespace {
 
-enum { kIds, kTable, kY };
-constexpr ArgRule kRules[] = {{"ids", kI32, 1}, {"table", kPlainWeight, 2}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    c.dim(kY, 0, s.args[kIds].dim[0]);
-    c.dim(kY, 1, s.args[kTable].dim[1]);
-    return c.take();
-}
+using namespace args::embed;
 
 void run(const Call& call) {
     const Arg &ids = call.args[kIds], &table = call.args[kTable], &y = call.args[kY];

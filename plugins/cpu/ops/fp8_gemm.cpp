@@ -1,26 +1,13 @@
 // fp8_gemm/1: y[t, n] = sum_b x_scale[t, b] * w_scale[n/128, b] * sum_{k in block b} x[t, k] * w[n, k], w in e4m3.
 // x is either activations as they are (x_scale absent, 1) or their e4m3 image.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/fp8_gemm.h"
 #include "plugins/cpu/matmul.h"
 #include "plugins/cpu/ops/variants.h"
 
 namespace vks::cpu {
 namespace {
 
-enum { kX, kXScale, kW, kWScale, kY };
-constexpr ArgRule kRules[] = {
-    {"x", kAct | kF8, 2}, {"x_scale", kF32, 2, true}, {"w", kF8, 2}, {"w_scale", kF32, 2}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    c.row_scale(kX, kXScale);
-    c.weight_scale(kW, kWScale);
-    c.dim(kW, 1, s.args[kX].dim[1]);
-    c.dim(kY, 0, s.args[kX].dim[0]);
-    c.dim(kY, 1, s.args[kW].dim[0]);
-    return c.take();
-}
+using namespace args::fp8_gemm;
 
 void run(const Call& call) {
     const auto a = call.args;

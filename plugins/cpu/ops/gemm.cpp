@@ -1,22 +1,12 @@
 // gemm/1: y[t, n] = sum_k x[t, k] * w[n, k], w in f32, bf16 or f16.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/gemm.h"
 #include "plugins/cpu/matmul.h"
 #include "plugins/cpu/ops/variants.h"
 
 namespace vks::cpu {
 namespace {
 
-enum { kX, kW, kY };
-constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kPlainWeight, 2}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    c.dim(kW, 1, s.args[kX].dim[1]);
-    c.dim(kY, 0, s.args[kX].dim[0]);
-    c.dim(kY, 1, s.args[kW].dim[0]);
-    return c.take();
-}
+using namespace args::gemm;
 
 void run(const Call& call) {
     const Arg& x = call.args[kX];

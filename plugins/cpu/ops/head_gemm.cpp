@@ -2,7 +2,7 @@
 //   ABSORB: y[t,h,c] = sum_d x[t,h,d] * w[h*(nope+v)+d, c]         d < nope, x [T, heads*(nope+rope)], y [T,
 //   heads*lora] EXPAND: y[t,h,i] = sum_c x[t,h,c] * w[h*(nope+v)+nope+i, c]    i < v,    x [T, heads*lora],        y
 //   [T, heads*v]
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/head_gemm.h"
 #include "plugins/cpu/dot.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
@@ -12,24 +12,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX, kW, kWScale, kY };
-constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kAnyWeight, 2}, {"w_scale", kF32, 2, true}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const auto& p = s.get<vks_head_gemm_params>();
-    c.require(p.mode <= VKS_HEAD_EXPAND, "mode: wanted ABSORB or EXPAND");
-    for (uint32_t size : {p.heads, p.nope, p.rope, p.v, p.lora}) c.require(size < 1u << 20, "params: a size too large");
-    const int64_t heads = p.heads, lora = heads * p.lora;
-    c.dim(kW, 0, heads * (p.nope + p.v));
-    c.dim(kW, 1, p.lora);
-    c.weight_scale(kW, kWScale);
-    c.dim(kX, 1, p.mode == VKS_HEAD_ABSORB ? heads * (p.nope + p.rope) : lora);
-    c.dim(kY, 0, s.args[kX].dim[0]);
-    c.dim(kY, 1, p.mode == VKS_HEAD_ABSORB ? lora : heads * p.v);
-    return c.take();
-}
+using namespace args::head_gemm;
 
 // y[c] = sum_d x[d] * w[first+d, c]. A sum of up to 128 rows under one scale is formed first, then scaled and added.
 template <class X, class W, class Y>

@@ -3,7 +3,7 @@
 // The softmax is taken 64 rows at a time, counted from the span's first row, with a running maximum: the same token
 // over the same rows gives the same bits in any chunk. Of a span that leaves the cache only the inside counts; none
 // gives 0.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/mla_attention.h"
 #include "plugins/cpu/dot.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
@@ -15,25 +15,9 @@
 namespace vks::cpu {
 namespace {
 
-enum { kQLat, kQPe, kCache, kSpan, kO };
-constexpr ArgRule kRules[] = {
-    {"q_lat", kAct, 2}, {"q_pe", kAct, 2}, {"cache", kAct, 2}, {"span", kI32, 2}, {"o", kAct, 2}};
-constexpr int64_t kTile = 64;
+using namespace args::mla_attention;
 
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const auto& p = s.get<vks_mla_attention_params>();
-    for (uint32_t size : {p.heads, p.lora, p.rope}) c.require(size < 1u << 20, "params: a size too large");
-    const int64_t heads = p.heads;
-    for (size_t arg : {kQPe, kSpan, kO}) c.dim(arg, 0, s.args[kQLat].dim[0]);
-    c.dim(kQLat, 1, heads * p.lora);
-    c.dim(kQPe, 1, heads * p.rope);
-    c.dim(kCache, 1, p.lora + p.rope);
-    c.dim(kSpan, 1, 2);
-    c.dim(kO, 1, heads * p.lora);
-    return c.take();
-}
+constexpr int64_t kTile = 64;
 
 // Per worker: the unnormalised output, f32 [lora].
 uint64_t scratch(const Signature& s) {

@@ -1,27 +1,12 @@
 // moe_combine/1: out[t] = base[t] + sum_j weight[t,j] * y[pos[t,j]], j ascending; a pos outside y (-1) is left out.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/moe_combine.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
 
 namespace vks::cpu {
 namespace {
 
-enum { kY, kPos, kWeight, kBase, kOut };
-constexpr ArgRule kRules[] = {
-    {"y", kAct, 2}, {"pos", kI32, 2}, {"weight", kF32, 2}, {"base", kAct, 2, true}, {"out", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const Arg &y = s.args[kY], &pos = s.args[kPos];
-    c.dim(kWeight, 0, pos.dim[0]);
-    c.dim(kWeight, 1, pos.dim[1]);
-    for (size_t arg : {kBase, kOut}) {
-        c.dim(arg, 0, pos.dim[0]);
-        c.dim(arg, 1, y.dim[1]);
-    }
-    return c.take();
-}
+using namespace args::moe_combine;
 
 template <class Y, class B, class O>
 void combine(const Call& call, int64_t t) {

@@ -1,6 +1,6 @@
 // moe_dispatch/1: a counting sort of the (token, chosen expert) pairs by expert, for the experts [first, first+count):
 // the list of expert e is row[offset[e] .. offset[e+1]), tokens ascending; pos[t, j] says where pair (t, j) went.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/moe_dispatch.h"
 #include "plugins/cpu/load.h"
 
 #include <algorithm>
@@ -8,20 +8,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kIdx, kOffset, kRow, kPos };
-constexpr ArgRule kRules[] = {{"idx", kI32, 2}, {"offset", kI32, 1}, {"row", kI32, 1}, {"pos", kI32, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const Arg& idx = s.args[kIdx];
-    c.require(idx.dim[0] * idx.dim[1] <= INT32_MAX, "idx: wanted at most 2^31-1 pairs");
-    c.dim(kOffset, 0, int64_t{s.get<vks_moe_dispatch_params>().count} + 1);
-    c.dim(kRow, 0, idx.dim[0] * idx.dim[1]);
-    c.dim(kPos, 0, idx.dim[0]);
-    c.dim(kPos, 1, idx.dim[1]);
-    return c.take();
-}
+using namespace args::moe_dispatch;
 
 // The next free place of each list, i32 [count].
 uint64_t scratch(const Signature& s) {

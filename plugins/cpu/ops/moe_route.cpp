@@ -1,7 +1,7 @@
 // moe_route/1 (V3 report, section 2.1.2): s = sigmoid(logits), b = s + bias. Only selection sees b: a group scores the
 // sum of its two best b, the best `groups_kept` groups stay, and their `top_k` best b are chosen. The weights are the
 // chosen s, over their sum if `normalize`, times `scaling`. Equal values: lowest index first.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/moe_route.h"
 #include "plugins/cpu/load.h"
 
 #include <algorithm>
@@ -10,25 +10,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kLogits, kBias, kIdx, kWeight };
-constexpr ArgRule kRules[] = {{"logits", kF32, 2}, {"bias", kF32, 1}, {"idx", kI32, 2}, {"weight", kF32, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const auto& p = s.get<vks_moe_route_params>();
-    const int64_t experts = s.args[kLogits].dim[1];
-    c.dim(kBias, 0, experts);
-    c.require(p.groups > 0 && experts % p.groups == 0, "groups: wanted a divisor of the number of experts");
-    if (!c.ok()) return c.take();
-    c.require(p.groups_kept > 0 && p.groups_kept <= p.groups, "groups_kept: wanted 1 to groups");
-    c.require(p.top_k <= p.groups_kept * (experts / p.groups), "top_k: wanted at most the experts of the kept groups");
-    for (size_t arg : {kIdx, kWeight}) {
-        c.dim(arg, 0, s.args[kLogits].dim[0]);
-        c.dim(arg, 1, p.top_k);
-    }
-    return c.take();
-}
+using namespace args::moe_route;
 
 // Per worker: s f32 [E], b f32 [E], chosen u8 [E], group score f32 [groups], kept u8 [groups].
 struct Space {

@@ -1,5 +1,5 @@
 // mtp_merge/1: y[t] = [ rms_norm(e[t]) * we ; rms_norm(h[t]) * wh ]  (V3 report, eq. 21: what M_k multiplies).
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/mtp_merge.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/norm.h"
 #include "plugins/cpu/ops/variants.h"
@@ -7,22 +7,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kE, kH, kWe, kWh, kY };
-constexpr ArgRule kRules[] = {
-    {"e", kAct, 2}, {"h", kAct, 2}, {"we", kPlainWeight, 1}, {"wh", kPlainWeight, 1}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const Arg& e = s.args[kE];
-    c.dim(kH, 0, e.dim[0]);
-    c.dim(kH, 1, e.dim[1]);
-    c.dim(kWe, 0, e.dim[1]);
-    c.dim(kWh, 0, e.dim[1]);
-    c.dim(kY, 0, e.dim[0]);
-    c.dim(kY, 1, 2 * e.dim[1]);
-    return c.take();
-}
+using namespace args::mtp_merge;
 
 // Writes one normalised half into columns [column, column + H) of y.
 void half(const Call& call, const Arg& x, const Arg& w, int64_t column) {

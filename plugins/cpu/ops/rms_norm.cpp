@@ -1,5 +1,5 @@
 // rms_norm/1: y = x / sqrt(mean(x^2) + eps) * w.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/rms_norm.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/norm.h"
 #include "plugins/cpu/ops/variants.h"
@@ -7,18 +7,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX, kW, kY };
-constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kPlainWeight, 1}, {"y", kAct, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const Arg& x = s.args[kX];
-    c.dim(kW, 0, x.dim[1]);
-    c.dim(kY, 0, x.dim[0]);
-    c.dim(kY, 1, x.dim[1]);
-    return c.take();
-}
+using namespace args::rms_norm;
 
 void run(const Call& call) {
     const Arg &x = call.args[kX], &w = call.args[kW], &y = call.args[kY];

@@ -1,5 +1,5 @@
 // swiglu_quant/1: h = silu(gate) * up, silu(g) = g / (1 + exp(-g)); into FP8 groups of 128 when y is e4m3 (act_quant).
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/swiglu_quant.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/quant.h"
@@ -9,19 +9,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kGate, kUp, kY, kScale };
-constexpr ArgRule kRules[] = {{"gate", kAct, 2}, {"up", kAct, 2}, {"y", kAct | kF8, 2}, {"scale", kF32, 2, true}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    for (size_t arg : {kUp, kY}) {
-        c.dim(arg, 0, s.args[kGate].dim[0]);
-        c.dim(arg, 1, s.args[kGate].dim[1]);
-    }
-    c.row_scale(kY, kScale);
-    return c.take();
-}
+using namespace args::swiglu_quant;
 
 void run(const Call& call) {
     const Arg &gate = call.args[kGate], &up = call.args[kUp], &y = call.args[kY], &scale = call.args[kScale];

@@ -1,5 +1,5 @@
 // topk/1: the k largest values of each row and their indices, descending; equal values: lowest index first; NaN last.
-#include "plugins/cpu/check.h"
+#include "plugins/args/ops/topk.h"
 #include "plugins/cpu/load.h"
 
 #include <cmath>
@@ -7,21 +7,7 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX, kValue, kIndex };
-constexpr ArgRule kRules[] = {{"x", kF32, 2}, {"value", kF32, 2}, {"index", kI32, 2}};
-
-std::string check(const Signature& s) {
-    Checker c(s, kRules);
-    if (!c.ok()) return c.take();
-    const Arg& x = s.args[kX];
-    const int64_t k = s.get<vks_topk_params>().k;
-    c.require(k <= x.dim[1] && x.dim[1] <= INT32_MAX, "k: wanted at most the length of a row");
-    for (size_t arg : {kValue, kIndex}) {
-        c.dim(arg, 0, x.dim[0]);
-        c.dim(arg, 1, k);
-    }
-    return c.take();
-}
+using namespace args::topk;
 
 bool before(float a, float b) {
     return a > b || (std::isnan(b) && !std::isnan(a));

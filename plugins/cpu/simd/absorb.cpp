@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "plugins/cpu/check.h"
+#include "plugins/cpu/op.h"
 
 namespace vks::cpu::simd {
 namespace {

@@ -6,7 +6,7 @@
 #define VKS_SIMD_QUANT_INL_H
 #endif
 
-#include "plugins/cpu/check.h"
+#include "plugins/cpu/op.h"
 #include "plugins/cpu/quant.h"
 #include "plugins/cpu/simd/vec-inl.h"
 

@@ -1,7 +1,7 @@
 // The checks behind check.h.
-#include "plugins/cpu/check.h"
+#include "plugins/args/check.h"
 
-namespace vks::cpu {
+namespace vks::args {
 
 Checker::Checker(const Signature& signature, std::span<const ArgRule> rules, bool exact)
     : signature_(signature), rules_(rules) {
@@ -65,4 +65,4 @@ void Checker::row_scale(size_t rows, size_t scale) {
     dim(scale, 1, blocks(signature_.args[rows].dim[1]));
 }
 
-}  // namespace vks::cpu
+}  // namespace vks::args

@@ -3,9 +3,9 @@
 #include <span>
 #include <string>
 
-#include "plugins/cpu/op.h"
+#include "plugins/args/args.h"
 
-namespace vks::cpu {
+namespace vks::args {
 
 // Sets of dtypes.
 constexpr uint32_t type_bit(uint32_t dtype) {
@@ -17,12 +17,6 @@ inline constexpr uint32_t kF8 = type_bit(VKS_F8_E4M3);
 inline constexpr uint32_t kAct = kF32 | type_bit(VKS_BF16);
 inline constexpr uint32_t kPlainWeight = kAct | type_bit(VKS_F16);
 inline constexpr uint32_t kAnyWeight = kPlainWeight | kF8;
-
-// Elements and matrix blocks that share a scale, along either axis.
-inline constexpr int64_t kBlock = 128;
-constexpr int64_t blocks(int64_t n) {
-    return n / kBlock + (n % kBlock != 0);
-}
 
 struct ArgRule {
     const char* name;
@@ -62,4 +56,4 @@ private:
     std::string complaint_;
 };
 
-}  // namespace vks::cpu
+}  // namespace vks::args

@@ -1,0 +1,19 @@
+// What gemm's arguments must be: abi/ops.h in code.
+#pragma once
+#include "plugins/args/check.h"
+
+namespace vks::args::gemm {
+
+enum { kX, kW, kY };
+inline constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kPlainWeight, 2}, {"y", kAct, 2}};
+
+inline std::string check(const Signature& s) {
+    Checker c(s, kRules);
+    if (!c.ok()) return c.take();
+    c.dim(kW, 1, s.args[kX].dim[1]);
+    c.dim(kY, 0, s.args[kX].dim[0]);
+    c.dim(kY, 1, s.args[kW].dim[0]);
+    return c.take();
+}
+
+}  // namespace vks::args::gemm
