@@ -18,7 +18,13 @@ libhwy-dev           portable SIMD, chosen at run time
 libfmt-dev           formatting of messages
 libreadline-dev      line editing and history in chat
 libgtest-dev         tests: unit tests
-python3              tests: layout and end-to-end tests
+glslc                Vulkan: compiles the shaders
+spirv-tools          Vulkan: optimises and validates them
+spirv-headers        Vulkan: names of SPIR-V's parts
+libvulkan-dev        Vulkan: headers; brings the loader
+libvulkan-volk-dev   Vulkan: finds the loader at run time
+mesa-vulkan-drivers  tests: lavapipe, a Vulkan device on the CPU
+python3              embeds the shaders; tests: layout and end-to-end tests
 python3-numpy        tests: comparison with the golden tensors
 gzip                 tests: unpacks the released tokenizer
 '

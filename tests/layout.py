@@ -31,6 +31,7 @@ MAY_INCLUDE = [
     ("backend/abi/", ["backend/abi/"]),
     ("backend/", ["backend/"]),
     ("plugins/args/", ["backend/abi/", "plugins/args/"]),
+    ("plugins/vulkan/", ["backend/abi/", "plugins/args/", "shaders/"]),  # and its own folder
     ("plugins/", ["backend/abi/", "plugins/args/"]),  # and its own folder
     ("frontend/model/", ["frontend/model/", "frontend/io/", "backend/graph/", "backend/base/", "backend/abi/"]),
     ("frontend/", ["frontend/", "backend/"]),

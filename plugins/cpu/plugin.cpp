@@ -1,10 +1,10 @@
 // The library's one exported symbol and what it leads to: the handshake, the list of operators, the one device.
 #include <algorithm>
 #include <charconv>
-#include <map>
 #include <string>
 #include <vector>
 
+#include "plugins/args/options.h"
 #include "plugins/cpu/device.h"
 #include "plugins/cpu/op_list.h"
 #include "plugins/cpu/targets.h"
@@ -30,27 +30,13 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
-// "key=value;key=value"; a later value wins.
-std::map<std::string, std::string> parse(const char* options) {
-    std::map<std::string, std::string> parsed;
-    std::string rest = options ? options : "";
-    while (!rest.empty()) {
-        const size_t end = std::min(rest.find(';'), rest.size());
-        const std::string item = rest.substr(0, end);
-        const size_t equals = item.find('=');
-        if (equals != std::string::npos) parsed[item.substr(0, equals)] = item.substr(equals + 1);
-        rest.erase(0, end + 1);
-    }
-    return parsed;
-}
-
 // Options: threads=N (default: one per usable core), variant=auto|plain|NAME, target=auto|NAME.
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
     return guard(error, [&] {
         if (!out) return fail(error, VKS_INVALID, "found a null argument");
         *out = nullptr;
         if (index != 0) return fail(error, VKS_UNSUPPORTED, "cpu: there is one device");
-        auto parsed = parse(options);
+        auto parsed = args::parse_options(options);
         int threads = usable_cores();
         if (const std::string& text = parsed["threads"]; !text.empty()) {
             const char* end = text.data() + text.size();

@@ -1,0 +1,203 @@
+#include "plugins/vulkan/gpu.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <mutex>
+#include <vector>
+
+namespace vks::vulkan {
+namespace {
+
+struct Machine {
+    std::vector<Gpu> gpus;
+    std::string reason;
+};
+
+bool has_extension(VkPhysicalDevice device, const char* name) {
+    uint32_t count = 0;
+    vk_check(vkEnumerateDeviceExtensionProperties(device, nullptr, &count, nullptr),
+             "vkEnumerateDeviceExtensionProperties");
+    std::vector<VkExtensionProperties> all(count);
+    vk_check(vkEnumerateDeviceExtensionProperties(device, nullptr, &count, all.data()),
+             "vkEnumerateDeviceExtensionProperties");
+    return std::any_of(all.begin(), all.end(),
+                       [&](const VkExtensionProperties& e) { return std::strcmp(e.extensionName, name) == 0; });
+}
+
+// The features and properties that decide what a device can do.
+void ask(Gpu& gpu) {
+    auto properties12 =
+        described<VkPhysicalDeviceVulkan12Properties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_PROPERTIES);
+    auto properties11 = described<VkPhysicalDeviceVulkan11Properties>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES, &properties12);
+    auto dot = described<VkPhysicalDeviceShaderIntegerDotProductProperties>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES);
+    const bool is13 = gpu.properties.apiVersion >= VK_API_VERSION_1_3;
+    if (is13) properties12.pNext = &dot;
+    auto properties =
+        described<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &properties11);
+    vkGetPhysicalDeviceProperties2(gpu.handle, &properties);
+
+    auto features12 =
+        described<VkPhysicalDeviceVulkan12Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES);
+    auto features11 =
+        described<VkPhysicalDeviceVulkan11Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &features12);
+    auto features = described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features11);
+    vkGetPhysicalDeviceFeatures2(gpu.handle, &features);
+
+    gpu.driver = std::string(properties12.driverName) + ", " + properties12.driverInfo;
+    for (size_t i = 0; i < VK_UUID_SIZE; ++i) gpu.uuid[i] = properties11.deviceUUID[i] ^ properties11.driverUUID[i];
+    if (!features12.timelineSemaphore) gpu.unusable = "no timeline semaphores";
+
+    const VkPhysicalDeviceLimits& limits = gpu.properties.limits;
+    Caps& caps = gpu.caps;
+    caps.subgroup = std::max(1u, properties11.subgroupSize);
+    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    caps.subgroup_arithmetic = (properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
+                               (properties11.subgroupSupportedOperations & wanted) == wanted;
+    caps.float16 = features12.shaderFloat16;
+    caps.storage16 = features11.storageBuffer16BitAccess;
+    caps.storage8 = features12.storageBuffer8BitAccess;
+    caps.addresses = features12.bufferDeviceAddress;
+    caps.integer_dot = is13 && dot.integerDotProduct4x8BitPackedSignedAccelerated;
+    caps.software = gpu.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
+    caps.max_invocations = std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
+    caps.shared_bytes = limits.maxComputeSharedMemorySize;
+    caps.max_groups = std::min(
+        {limits.maxComputeWorkGroupCount[0], limits.maxComputeWorkGroupCount[1], limits.maxComputeWorkGroupCount[2]});
+    caps.offset_alignment = uint32_t(std::max<VkDeviceSize>(16, limits.minStorageBufferOffsetAlignment));
+    caps.max_binding = limits.maxStorageBufferRange;
+    caps.max_allocation = properties11.maxMemoryAllocationSize;
+}
+
+Gpu examine(VkPhysicalDevice handle) {
+    Gpu gpu;
+    gpu.handle = handle;
+    vkGetPhysicalDeviceProperties(handle, &gpu.properties);
+    if (gpu.properties.apiVersion < VK_API_VERSION_1_2) {
+        gpu.unusable = "wanted Vulkan 1.2, found " + std::to_string(VK_API_VERSION_MAJOR(gpu.properties.apiVersion)) +
+                       "." + std::to_string(VK_API_VERSION_MINOR(gpu.properties.apiVersion));
+        return gpu;
+    }
+    ask(gpu);
+    uint32_t count = 0;
+    vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, nullptr);
+    std::vector<VkQueueFamilyProperties> families(count);
+    vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, families.data());
+    const auto compute = std::find_if(families.begin(), families.end(), [](const VkQueueFamilyProperties& f) {
+        return (f.queueFlags & VK_QUEUE_COMPUTE_BIT) != 0 && f.queueCount > 0;
+    });
+    if (compute == families.end()) gpu.unusable = "no compute queue";
+    gpu.queue_family = uint32_t(compute - families.begin());
+    gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    gpu.portability = has_extension(handle, "VK_KHR_portability_subset");
+    return gpu;
+}
+
+// The instance is never destroyed: threads of drivers may outlive whatever closes last.
+Machine look() {
+    Machine machine;
+    if (volkInitialize() != VK_SUCCESS) {
+        machine.reason = "no Vulkan loader (libvulkan.so.1)";
+        return machine;
+    }
+    if (volkGetInstanceVersion() < VK_API_VERSION_1_2) {
+        machine.reason = "the Vulkan loader: wanted version 1.2 or newer";
+        return machine;
+    }
+    const VkApplicationInfo application{VK_STRUCTURE_TYPE_APPLICATION_INFO,
+                                        nullptr,
+                                        "vkseek",
+                                        0,
+                                        "vkseek",
+                                        0,
+                                        std::min(VK_API_VERSION_1_3, volkGetInstanceVersion())};
+    const VkInstanceCreateInfo info{
+        VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO, nullptr, 0, &application, 0, nullptr, 0, nullptr};
+    VkInstance instance = VK_NULL_HANDLE;
+    const VkResult created = vkCreateInstance(&info, nullptr, &instance);
+    if (created != VK_SUCCESS) {
+        machine.reason = std::string("no Vulkan driver (vkCreateInstance: ") + result_name(created) + ")";
+        return machine;
+    }
+    volkLoadInstanceOnly(instance);
+    uint32_t count = 0;
+    if (vkEnumeratePhysicalDevices(instance, &count, nullptr) != VK_SUCCESS) count = 0;
+    std::vector<VkPhysicalDevice> handles(count);
+    if (count > 0) vk_check(vkEnumeratePhysicalDevices(instance, &count, handles.data()), "vkEnumeratePhysicalDevices");
+    for (VkPhysicalDevice handle : handles) machine.gpus.push_back(examine(handle));
+    if (machine.gpus.empty()) machine.reason = "no Vulkan device";
+    return machine;
+}
+
+const char* type_name(VkPhysicalDeviceType type) {
+    switch (type) {
+        case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+            return "discrete GPU";
+        case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+            return "integrated GPU";
+        case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+            return "virtual GPU";
+        case VK_PHYSICAL_DEVICE_TYPE_CPU:
+            return "software";
+        default:
+            return "other";
+    }
+}
+
+void describe_memory(const Gpu& gpu, vks_info& info) {
+    auto budget = described<VkPhysicalDeviceMemoryBudgetPropertiesEXT>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+    auto memory = described<VkPhysicalDeviceMemoryProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2);
+    if (gpu.memory_budget) memory.pNext = &budget;
+    vkGetPhysicalDeviceMemoryProperties2(gpu.handle, &memory);
+    for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
+        const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
+        if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap.size < info.bytes_total) continue;
+        info.bytes_total = heap.size;
+        const VkDeviceSize used = gpu.memory_budget ? budget.heapUsage[i] : 0;
+        const VkDeviceSize limit = gpu.memory_budget ? budget.heapBudget[i] : heap.size;
+        info.bytes_free = limit > used ? limit - used : 0;
+    }
+}
+
+}  // namespace
+
+int Caps::tier() const {
+    if (!subgroup_arithmetic || !float16 || !storage16) return 0;
+    if (!integer_dot) return 1;
+    return cooperative_matrix ? 3 : 2;
+}
+
+std::span<const Gpu> gpus(std::string& reason) {
+    static const Machine* const machine = new Machine(look());
+    reason = machine->reason;
+    return machine->gpus;
+}
+
+void describe(const Gpu& gpu, vks_info* out) {
+    vks_info full{};
+    full.size = out->size;
+    const Caps& caps = gpu.caps;
+    std::snprintf(full.name, sizeof full.name, "%.127s", gpu.properties.deviceName);
+    if (!gpu.unusable.empty()) {
+        std::snprintf(full.detail, sizeof full.detail, "%s", gpu.unusable.c_str());
+        full.flags |= VKS_DEVICE_UNUSABLE;
+    } else {
+        std::snprintf(full.detail, sizeof full.detail, "%s, %s, Vulkan %u.%u, tier %d, subgroup %u%s%s%s%s",
+                      gpu.driver.c_str(), type_name(gpu.properties.deviceType),
+                      VK_API_VERSION_MAJOR(gpu.properties.apiVersion), VK_API_VERSION_MINOR(gpu.properties.apiVersion),
+                      caps.tier(), caps.subgroup, caps.float16 ? ", fp16" : "",
+                      caps.storage16 ? ", 16-bit storage" : "", caps.storage8 ? ", 8-bit storage" : "",
+                      caps.addresses ? ", addresses" : "");
+        describe_memory(gpu, full);
+    }
+    full.max_buffer = caps.max_allocation;
+    full.max_binding = caps.max_binding;
+    full.alignment = std::max<uint64_t>(caps.offset_alignment, 64);
+    if (caps.software) full.flags |= VKS_DEVICE_SOFTWARE;
+    std::memcpy(out, &full, std::min<uint64_t>(out->size, sizeof full));
+}
+
+}  // namespace vks::vulkan

@@ -1,0 +1,49 @@
+// The machine's Vulkan devices before one is opened: what each is, what it can do, why it can't be used.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "plugins/vulkan/vk.h"
+
+namespace vks::vulkan {
+
+// What a device offers to operators. Limits are Vulkan's; everything optional is off where the device lacks it.
+struct Caps {
+    uint32_t subgroup = 1;             // invocations
+    bool subgroup_arithmetic = false;  // in compute shaders
+    bool float16 = false;              // arithmetic
+    bool storage16 = false, storage8 = false;
+    bool addresses = false;    // buffer device addresses
+    bool integer_dot = false;  // reported accelerated
+    bool cooperative_matrix = false;
+    bool software = false;  // run by the CPU: no barrier, no reduction across lanes pays
+    uint32_t max_invocations = 256;
+    uint32_t shared_bytes = 16384;
+    uint32_t max_groups = 65535;  // per dimension: the smallest of the three
+    uint32_t offset_alignment = 256;
+    uint64_t max_binding = 0, max_allocation = 0;
+    bool fp8_by_half = false;  // decoding e4m3 through f16 gives every value: tried when the device is opened
+    // T0 ... T4 of docs/vulkan.md.
+    int tier() const;
+};
+
+struct Gpu {
+    VkPhysicalDevice handle = VK_NULL_HANDLE;
+    VkPhysicalDeviceProperties properties{};
+    std::string driver;               // "llvmpipe, Mesa 22.3.6 (LLVM 15.0.6)"
+    std::string unusable;             // why, or empty
+    uint8_t uuid[VK_UUID_SIZE] = {};  // of device and driver together: caches are kept by it
+    uint32_t queue_family = 0;
+    bool memory_budget = false, portability = false;
+    Caps caps;  // fp8_by_half not known yet
+};
+
+// Opens the loader and asks it once. Thread-safe; the result lives as long as the library. When there is none,
+// `reason` says why in one line ("no Vulkan loader (libvulkan.so.1)").
+std::span<const Gpu> gpus(std::string& reason);
+
+// Fills what `size` covers of *out.
+void describe(const Gpu& gpu, vks_info* out);
+
+}  // namespace vks::vulkan

@@ -1,0 +1,118 @@
+// query and prepare: everything a caller might get wrong is found here, the operators trust their arguments.
+#include <algorithm>
+#include <cstdio>
+
+#include "plugins/vulkan/device.h"
+
+vks_kernel::~vks_kernel() {
+    if (table.block) device->heap->release(table);
+}
+
+namespace vks::vulkan {
+namespace {
+
+// More arguments than any model's grouped_gemm has (two per expert).
+constexpr size_t kMaxArgs = 2048;
+
+const Op* find(const char* id) {
+    for (const Op* op : op_list())
+        if (std::strcmp(op->id, id) == 0) return op;
+    return nullptr;
+}
+
+struct Resolved {
+    const Op* op = nullptr;
+    std::vector<Arg> args;
+    Signature signature;
+    Recipe recipe;
+};
+
+// Fills `out`; or says why not: UNSUPPORTED and the reason.
+std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
+    if (op.size < sizeof(vks_op) || !op.op || (op.arg_count != 0 && !op.args) || (op.params_size != 0 && !op.params))
+        throw Failure(VKS_INVALID, "vks_op: wanted a name, arguments and params, found a null pointer or size " +
+                                       std::to_string(op.size));
+    out.op = find(op.op);
+    const std::string id(op.op, strnlen(op.op, 64));
+    if (!out.op) return "unknown operator " + id;
+    if (op.params_size != out.op->params_size)
+        return id + " params: wanted " + std::to_string(out.op->params_size) + " bytes, found " +
+               std::to_string(op.params_size);
+    if (op.arg_count > kMaxArgs)
+        return id + ": wanted at most " + std::to_string(kMaxArgs) + " arguments, found " +
+               std::to_string(op.arg_count);
+    std::string text;
+    for (uint64_t i = 0; i < op.arg_count; ++i) {
+        if (!args::understood(op.args[i], text)) return id + " argument " + std::to_string(i) + ": " + text;
+        out.args.push_back(args::at_maximum(op.args[i]));
+        // Shaders count elements in 32 bits.
+        if (out.args.back() && abi::element_count(op.args[i]) >= int64_t{1} << 32)
+            return id + " argument " + std::to_string(i) + ": more than 2^32 elements";
+    }
+    out.signature = {out.args, op.params, op.params_size};
+    text = out.op->check(out.signature);
+    if (!text.empty()) return id + " " + text;
+    out.recipe = out.op->recipe(device.caps(), out.signature);
+    for (const Program& program : out.recipe.programs)
+        if (out.recipe.refusal.empty() && !has_shader(program.shader))
+            out.recipe.refusal = "shader " + program.shader + " is not in this build";
+    return out.recipe.refusal.empty() ? "" : id + ": " + out.recipe.refusal;
+}
+
+// Pairs of words, low first, in the order of the arguments; 0 for an absent one.
+void fill_table(vks_device& device, const vks_op& op, vks_kernel& kernel, std::pair<size_t, size_t> range) {
+    std::vector<uint64_t> addresses;
+    for (size_t i = range.first; i < range.second; ++i) {
+        const vks_tensor& t = op.args[i];
+        addresses.push_back(t.dtype == VKS_NONE ? 0 : t.buffer->range.address + t.offset);
+    }
+    if (addresses.empty()) return;
+    kernel.table = device.heap->allocate(addresses.size() * sizeof(uint64_t), Memory::kHost);
+    std::memcpy(kernel.table.mapped, addresses.data(), addresses.size() * sizeof(uint64_t));
+}
+
+}  // namespace
+
+vks_status query(vks_device& device, const vks_op& op, vks_support& support, vks_error* error) {
+    Resolved resolved;
+    const std::string refusal = resolve(device, op, resolved);
+    support.verdict = refusal.empty() ? VKS_OK : VKS_UNSUPPORTED;
+    support.scratch_bytes = resolved.recipe.scratch_bytes;
+    support.est_ns = 0;
+    if (!refusal.empty()) {
+        abi::fail(error, VKS_UNSUPPORTED, "%s", refusal.c_str());
+        return VKS_OK;
+    }
+    if (support.arg_layout) std::fill_n(support.arg_layout, op.arg_count, uint32_t{VKS_ROW_MAJOR});
+    std::snprintf(support.variant, sizeof support.variant, "%s", resolved.recipe.variant.c_str());
+    return VKS_OK;
+}
+
+std::unique_ptr<vks_kernel> prepare(vks_device& device, const vks_op& op) {
+    Resolved resolved;
+    const std::string refusal = resolve(device, op, resolved);
+    if (!refusal.empty()) throw Failure(VKS_UNSUPPORTED, refusal);
+    auto made = std::make_unique<vks_kernel>();
+    made->device = &device;
+    made->id = device.next_id();
+    made->op = resolved.op;
+    made->recipe = std::move(resolved.recipe);
+    made->args = std::move(resolved.args);
+    made->declared.assign(op.args, op.args + op.arg_count);
+    if (op.params_size > made->params.size()) throw Failure(VKS_INTERNAL, std::string(op.op) + ": params too large");
+    if (op.params_size != 0) std::memcpy(made->params.data(), op.params, op.params_size);
+    for (uint32_t i = 0; i < op.arg_count; ++i) {
+        if (op.args[i].dtype == VKS_NONE) continue;
+        if (op.args[i].flags & VKS_TENSOR_CONSTANT) {
+            locate(device, op.args[i], made->op->id);
+        } else {
+            made->given.push_back(i);
+        }
+    }
+    for (const Program& program : made->recipe.programs) made->pipelines.push_back(&device.pipelines->get(program));
+    if (made->op->table && device.caps().addresses)
+        fill_table(device, op, *made, made->op->table(Signature{made->args, made->params.data(), op.params_size}));
+    return made;
+}
+
+}  // namespace vks::vulkan

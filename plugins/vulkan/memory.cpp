@@ -1,0 +1,180 @@
+#include "plugins/vulkan/memory.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace vks::vulkan {
+
+struct Block {
+    VkDeviceMemory memory = VK_NULL_HANDLE;
+    VkBuffer buffer = VK_NULL_HANDLE;
+    std::byte* mapped = nullptr;
+    uint64_t address = 0, bytes = 0;
+    uint32_t type = 0;
+    std::map<uint64_t, uint64_t> free;  // offset → bytes; neighbours are merged
+};
+
+namespace {
+
+// Small enough to waste little on an 8 GB card, large enough for 689 GB in a few thousand.
+constexpr uint64_t kBlockBytes = uint64_t{64} << 20;
+constexpr uint64_t kLargeBlockFrom = uint64_t{8} << 20;  // ranges from here on get a block of their own
+
+constexpr VkMemoryPropertyFlags kVisible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+constexpr VkMemoryPropertyFlags kUnified =
+    kVisible | VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+
+constexpr uint32_t kNoType = UINT32_MAX;
+
+uint32_t find_type(const VkPhysicalDeviceMemoryProperties& types, VkMemoryPropertyFlags wanted) {
+    for (uint32_t i = 0; i < types.memoryTypeCount; ++i)
+        if ((types.memoryTypes[i].propertyFlags & wanted) == wanted) return i;
+    return kNoType;
+}
+
+}  // namespace
+
+Heap::Heap(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk)
+    : gpu_(gpu), device_(device), vk_(vk), alignment_(std::max<uint64_t>(64, gpu.caps.offset_alignment)) {
+    vkGetPhysicalDeviceMemoryProperties(gpu.handle, &types_);
+    // A discrete card's window into its memory is slow to read: there, transfers go through staging memory.
+    unified_ =
+        gpu.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU && find_type(types_, kUnified) != kNoType;
+}
+
+Heap::~Heap() {
+    for (Block& block : blocks_) destroy_block(block);
+}
+
+uint32_t Heap::type_for(Memory kind) const {
+    const std::initializer_list<VkMemoryPropertyFlags> device = {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0};
+    const std::initializer_list<VkMemoryPropertyFlags> host = {kVisible | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, kVisible};
+    if (kind == Memory::kDevice && unified_) return find_type(types_, kUnified);
+    for (const VkMemoryPropertyFlags wanted : kind == Memory::kDevice ? device : host)
+        if (const uint32_t type = find_type(types_, wanted); type != kNoType) return type;
+    throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
+}
+
+void Heap::check_budget(uint64_t bytes, uint32_t type) const {
+    if (gpu_.caps.max_allocation != 0 && bytes > gpu_.caps.max_allocation) {
+        throw Failure(VKS_NO_MEMORY, "memory: wanted " + std::to_string(bytes) +
+                                         " bytes in one piece, the driver allows " +
+                                         std::to_string(gpu_.caps.max_allocation));
+    }
+    if (!gpu_.memory_budget) return;
+    auto budget = described<VkPhysicalDeviceMemoryBudgetPropertiesEXT>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
+    auto memory =
+        described<VkPhysicalDeviceMemoryProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2, &budget);
+    vkGetPhysicalDeviceMemoryProperties2(gpu_.handle, &memory);
+    const uint32_t heap = types_.memoryTypes[type].heapIndex;
+    const uint64_t limit = budget.heapBudget[heap], used = budget.heapUsage[heap];
+    if (used + bytes > limit) {
+        throw Failure(VKS_NO_MEMORY, "memory: wanted " + std::to_string(bytes) + " bytes, found " +
+                                         std::to_string(limit > used ? limit - used : 0) +
+                                         " of the heap's budget free");
+    }
+}
+
+Block& Heap::make_block(uint64_t bytes, uint32_t type) {
+    check_budget(bytes, type);
+    Block& block = blocks_.emplace_back();
+    block.bytes = bytes;
+    block.type = type;
+    try {
+        auto buffer = described<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO);
+        buffer.size = bytes;
+        buffer.usage =
+            VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+        if (gpu_.caps.addresses) buffer.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+        vk_check(vk_.vkCreateBuffer(device_, &buffer, nullptr, &block.buffer), "vkCreateBuffer");
+        VkMemoryRequirements needed{};
+        vk_.vkGetBufferMemoryRequirements(device_, block.buffer, &needed);
+        if (!(needed.memoryTypeBits & 1u << type))
+            throw Failure(VKS_UNSUPPORTED, "memory: this type holds no storage buffers");
+        auto flags = described<VkMemoryAllocateFlagsInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO);
+        flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+        auto allocate = described<VkMemoryAllocateInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                                        gpu_.caps.addresses ? &flags : nullptr);
+        allocate.allocationSize = needed.size;
+        allocate.memoryTypeIndex = type;
+        vk_check(vk_.vkAllocateMemory(device_, &allocate, nullptr, &block.memory), "vkAllocateMemory");
+        ++allocations_;
+        vk_check(vk_.vkBindBufferMemory(device_, block.buffer, block.memory, 0), "vkBindBufferMemory");
+        const VkMemoryPropertyFlags properties = types_.memoryTypes[type].propertyFlags;
+        if ((properties & kVisible) == kVisible && (unified_ || !(properties & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))) {
+            void* mapped = nullptr;
+            vk_check(vk_.vkMapMemory(device_, block.memory, 0, VK_WHOLE_SIZE, 0, &mapped), "vkMapMemory");
+            block.mapped = static_cast<std::byte*>(mapped);
+        }
+        if (gpu_.caps.addresses) {
+            const VkBufferDeviceAddressInfo address{VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO, nullptr,
+                                                    block.buffer};
+            block.address = vk_.vkGetBufferDeviceAddress(device_, &address);
+        }
+    } catch (...) {
+        destroy_block(block);
+        blocks_.pop_back();
+        throw;
+    }
+    block.free[0] = bytes;
+    return block;
+}
+
+void Heap::destroy_block(Block& block) {
+    vk_.vkDestroyBuffer(device_, block.buffer, nullptr);
+    vk_.vkFreeMemory(device_, block.memory, nullptr);  // unmaps it, too
+}
+
+bool Heap::take(Block& block, uint64_t bytes, Range& range) const {
+    for (auto it = block.free.begin(); it != block.free.end(); ++it) {
+        const auto [offset, length] = *it;
+        if (length < bytes) continue;
+        block.free.erase(it);
+        if (length > bytes) block.free[offset + bytes] = length - bytes;
+        range = {&block,
+                 block.buffer,
+                 offset,
+                 bytes,
+                 block.mapped ? block.mapped + offset : nullptr,
+                 block.address ? block.address + offset : 0};
+        return true;
+    }
+    return false;
+}
+
+Range Heap::allocate(uint64_t bytes, Memory kind) {
+    if (bytes > uint64_t{1} << 60) throw Failure(VKS_NO_MEMORY, "memory: wanted " + std::to_string(bytes) + " bytes");
+    bytes = std::max<uint64_t>(1, (bytes + alignment_ - 1) / alignment_) * alignment_;
+    const std::lock_guard lock(mutex_);
+    const uint32_t type = type_for(kind);
+    Range range;
+    if (bytes < kLargeBlockFrom) {
+        for (Block& block : blocks_)
+            if (block.type == type && block.bytes == kBlockBytes && take(block, bytes, range)) return range;
+    }
+    Block& block = make_block(bytes < kLargeBlockFrom ? kBlockBytes : bytes, type);
+    take(block, bytes, range);
+    return range;
+}
+
+void Heap::release(const Range& range) {
+    const std::lock_guard lock(mutex_);
+    std::map<uint64_t, uint64_t>& free = range.block->free;
+    auto it = free.emplace(range.offset, range.bytes).first;
+    if (const auto after = std::next(it); after != free.end() && it->first + it->second == after->first) {
+        it->second += after->second;
+        free.erase(after);
+    }
+    if (it != free.begin()) {
+        if (const auto before = std::prev(it); before->first + before->second == it->first) {
+            before->second += it->second;
+            free.erase(it);
+        }
+    }
+    if (free.begin()->second != range.block->bytes) return;
+    destroy_block(*range.block);
+    blocks_.remove_if([&](const Block& b) { return &b == range.block; });
+}
+
+}  // namespace vks::vulkan

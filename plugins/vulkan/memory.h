@@ -1,0 +1,59 @@
+// Device memory in blocks: one VkDeviceMemory and one VkBuffer each, handed out in ranges. Weights are few thousands,
+// large and long-lived, and drivers allow few allocations (4096 on many), hence an arena and no general allocator.
+#pragma once
+#include <atomic>
+#include <list>
+#include <map>
+#include <mutex>
+
+#include "plugins/vulkan/gpu.h"
+
+namespace vks::vulkan {
+
+enum class Memory { kDevice, kHost };  // the device's own, or the host's for transfers
+
+struct Block;
+
+// A range of a block, aligned to the device's offset alignment. Owned by whoever allocated it.
+struct Range {
+    Block* block = nullptr;
+    VkBuffer buffer = VK_NULL_HANDLE;
+    uint64_t offset = 0, bytes = 0;
+    std::byte* mapped = nullptr;  // null unless the host can see it
+    uint64_t address = 0;         // on the device; 0 where it has no addresses
+};
+
+// Thread-safe.
+class Heap {
+public:
+    Heap(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk);
+    ~Heap();
+    Heap(const Heap&) = delete;
+    Heap& operator=(const Heap&) = delete;
+
+    // Throws NO_MEMORY, naming the bytes wanted and free.
+    Range allocate(uint64_t bytes, Memory kind);
+    void release(const Range& range);
+
+    uint64_t allocations() const { return allocations_; }  // vkAllocateMemory calls so far
+    bool unified() const { return unified_; }              // the host sees device memory, cached
+
+private:
+    uint32_t type_for(Memory kind) const;
+    Block& make_block(uint64_t bytes, uint32_t type);
+    void destroy_block(Block& block);
+    void check_budget(uint64_t bytes, uint32_t type) const;
+    bool take(Block& block, uint64_t bytes, Range& range) const;
+
+    const Gpu& gpu_;
+    VkDevice device_;
+    const VolkDeviceTable& vk_;
+    VkPhysicalDeviceMemoryProperties types_{};
+    uint64_t alignment_ = 256;
+    bool unified_ = false;
+    std::atomic<uint64_t> allocations_{0};
+    std::mutex mutex_;
+    std::list<Block> blocks_;
+};
+
+}  // namespace vks::vulkan

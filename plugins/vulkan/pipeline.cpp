@@ -1,0 +1,223 @@
+#include "plugins/vulkan/pipeline.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+
+namespace vks::vulkan {
+namespace {
+
+// The cache file: this, then what the driver gave.
+struct CacheHeader {
+    char magic[8] = {'V', 'K', 'S', 'P', 'I', 'P', 'E', '1'};
+    uint8_t uuid[VK_UUID_SIZE] = {};
+    uint64_t bytes = 0, sum = 0;
+};
+
+uint64_t checksum(std::span<const char> data) {
+    uint64_t sum = 0xcbf29ce484222325u;  // FNV-1a
+    for (const char c : data) sum = (sum ^ uint8_t(c)) * 0x100000001b3u;
+    return sum;
+}
+
+std::filesystem::path cache_path(const Gpu& gpu) {
+    const char* cache = std::getenv("XDG_CACHE_HOME");
+    const char* home = std::getenv("HOME");
+    std::filesystem::path path;
+    if (cache && *cache) {
+        path = cache;
+    } else if (home && *home) {
+        path = std::filesystem::path(home) / ".cache";
+    } else {
+        return {};
+    }
+    std::string name;
+    for (const uint8_t byte : gpu.uuid) {
+        constexpr char kDigits[] = "0123456789abcdef";
+        name += kDigits[byte >> 4];
+        name += kDigits[byte & 15];
+    }
+    return path / "vkseek" / (name + ".pipelines");
+}
+
+std::string key_of(const Program& program) {
+    std::string key = program.shader + '/' + std::to_string(program.workgroup);
+    for (const auto& [name, value] : program.constants) key += std::string(" ") + name + '=' + std::to_string(value);
+    return key;
+}
+
+}  // namespace
+
+Pipelines::Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk)
+    : gpu_(gpu), device_(device), vk_(vk), cache_file_(cache_path(gpu)) {
+    load_cache();
+}
+
+Pipelines::~Pipelines() {
+    for (std::jthread& worker : workers_) worker.request_stop();
+    changed_.notify_all();
+    workers_.clear();
+    jobs_.clear();
+    save_cache();
+    for (const auto& [key, pipeline] : pipelines_) {
+        try {
+            if (pipeline->handle.valid()) vk_.vkDestroyPipeline(device_, pipeline->handle.get(), nullptr);
+        } catch (const std::exception&) {  // it was never made; whoever asked for it has heard why
+        }
+    }
+    for (const auto& [name, shader] : shaders_) {
+        vk_.vkDestroyPipelineLayout(device_, shader->layout, nullptr);
+        vk_.vkDestroyDescriptorSetLayout(device_, shader->set_layout, nullptr);
+    }
+    vk_.vkDestroyPipelineCache(device_, cache_, nullptr);
+}
+
+// A cache that is damaged or another driver's is as good as none.
+void Pipelines::load_cache() {
+    std::ifstream file(cache_file_, std::ios::binary);
+    CacheHeader header;
+    const CacheHeader wanted;
+    if (!cache_file_.empty() && file.read(reinterpret_cast<char*>(&header), sizeof header) &&
+        std::memcmp(header.magic, wanted.magic, sizeof header.magic) == 0 &&
+        std::memcmp(header.uuid, gpu_.uuid, sizeof header.uuid) == 0 && header.bytes < uint64_t{1} << 30) {
+        std::error_code error;
+        const uint64_t there = std::filesystem::file_size(cache_file_, error);
+        if (!error && there == sizeof header + header.bytes) loaded_.resize(header.bytes);
+        if (!file.read(loaded_.data(), std::streamsize(loaded_.size())) || checksum(loaded_) != header.sum)
+            loaded_.clear();
+    }
+    auto info = described<VkPipelineCacheCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO);
+    info.initialDataSize = loaded_.size();
+    info.pInitialData = loaded_.data();
+    vk_check(vk_.vkCreatePipelineCache(device_, &info, nullptr, &cache_), "vkCreatePipelineCache");
+}
+
+// Written beside and renamed, so that two programs that end together leave one whole file. Failing is no error: the
+// next start compiles again.
+void Pipelines::save_cache() {
+    size_t bytes = 0;
+    if (cache_file_.empty() || compiled_ == 0) return;
+    if (vk_.vkGetPipelineCacheData(device_, cache_, &bytes, nullptr) != VK_SUCCESS || bytes == 0) return;
+    std::vector<char> data(bytes);
+    if (vk_.vkGetPipelineCacheData(device_, cache_, &bytes, data.data()) != VK_SUCCESS) return;
+    data.resize(bytes);
+    if (data == loaded_) return;
+    CacheHeader header;
+    std::memcpy(header.uuid, gpu_.uuid, sizeof header.uuid);
+    header.bytes = data.size();
+    header.sum = checksum(data);
+    std::error_code error;
+    std::filesystem::create_directories(cache_file_.parent_path(), error);
+    const std::filesystem::path beside = cache_file_.string() + "." + std::to_string(uintptr_t(this)) + ".tmp";
+    std::ofstream file(beside, std::ios::binary);
+    file.write(reinterpret_cast<const char*>(&header), sizeof header);
+    file.write(data.data(), std::streamsize(data.size()));
+    file.close();
+    if (file) std::filesystem::rename(beside, cache_file_, error);
+    if (!file || error) std::filesystem::remove(beside, error);
+}
+
+const Shader& Pipelines::shader(const std::string& name) {
+    std::unique_ptr<Shader>& slot = shaders_[name];
+    if (slot) return *slot;
+    auto made = std::make_unique<Shader>();
+    made->code = find_shader(name);
+    made->reflection = reflect(made->code);
+    if (made->reflection.push_bytes > gpu_.properties.limits.maxPushConstantsSize)
+        throw Failure(VKS_UNSUPPORTED, "shader " + name + ": more push constants than the device takes");
+    std::vector<VkDescriptorSetLayoutBinding> bindings;
+    for (uint32_t i = 0; i < made->reflection.bindings.size(); ++i)
+        bindings.push_back({i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
+    auto set = described<VkDescriptorSetLayoutCreateInfo>(VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO);
+    set.bindingCount = uint32_t(bindings.size());
+    set.pBindings = bindings.data();
+    vk_check(vk_.vkCreateDescriptorSetLayout(device_, &set, nullptr, &made->set_layout), "vkCreateDescriptorSetLayout");
+    const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, made->reflection.push_bytes};
+    auto layout = described<VkPipelineLayoutCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO);
+    layout.setLayoutCount = 1;
+    layout.pSetLayouts = &made->set_layout;
+    layout.pushConstantRangeCount = push.size > 0 ? 1 : 0;
+    layout.pPushConstantRanges = &push;
+    vk_check(vk_.vkCreatePipelineLayout(device_, &layout, nullptr, &made->layout), "vkCreatePipelineLayout");
+    slot = std::move(made);
+    return *slot;
+}
+
+VkPipeline Pipelines::compile(const Shader& shader, const Program& program) {
+    std::vector<VkSpecializationMapEntry> entries = {{0, 0, sizeof(uint32_t)}};
+    std::vector<uint32_t> values = {program.workgroup};
+    for (const auto& [name, value] : program.constants) {
+        entries.push_back(
+            {shader.reflection.constants.at(name), uint32_t(values.size() * sizeof(uint32_t)), sizeof(uint32_t)});
+        values.push_back(value);
+    }
+    auto code = described<VkShaderModuleCreateInfo>(VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO);
+    code.codeSize = shader.code.size_bytes();
+    code.pCode = shader.code.data();
+    VkShaderModule module = VK_NULL_HANDLE;
+    vk_check(vk_.vkCreateShaderModule(device_, &code, nullptr, &module), "vkCreateShaderModule");
+    const VkSpecializationInfo specialization{uint32_t(entries.size()), entries.data(),
+                                              values.size() * sizeof(uint32_t), values.data()};
+    VkPipelineCreationFeedback feedback{};
+    const VkPipelineCreationFeedbackCreateInfo ask{VK_STRUCTURE_TYPE_PIPELINE_CREATION_FEEDBACK_CREATE_INFO, nullptr,
+                                                   &feedback, 0, nullptr};
+    auto info = described<VkComputePipelineCreateInfo>(VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO);
+    if (gpu_.properties.apiVersion >= VK_API_VERSION_1_3) info.pNext = &ask;
+    info.stage = {VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  nullptr,
+                  0,
+                  VK_SHADER_STAGE_COMPUTE_BIT,
+                  module,
+                  "main",
+                  &specialization};
+    info.layout = shader.layout;
+    VkPipeline pipeline = VK_NULL_HANDLE;
+    const VkResult result = vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline);
+    vk_.vkDestroyShaderModule(device_, module, nullptr);
+    vk_check(result, ("vkCreateComputePipelines (" + key_of(program) + ")").c_str());
+    ++created_;
+    constexpr VkPipelineCreationFeedbackFlags kHit =
+        VK_PIPELINE_CREATION_FEEDBACK_VALID_BIT | VK_PIPELINE_CREATION_FEEDBACK_APPLICATION_PIPELINE_CACHE_HIT_BIT;
+    if ((feedback.flags & kHit) != kHit) ++compiled_;
+    return pipeline;
+}
+
+const Pipeline& Pipelines::get(const Program& program) {
+    const std::lock_guard lock(mutex_);
+    std::unique_ptr<Pipeline>& slot = pipelines_[key_of(program)];
+    if (slot) return *slot;
+    const Shader& with = shader(program.shader);
+    if (program.workgroup == 0 || program.workgroup > gpu_.caps.max_invocations)
+        throw Failure(VKS_UNSUPPORTED, "shader " + program.shader + ": wanted a workgroup of at most " +
+                                           std::to_string(gpu_.caps.max_invocations) + ", found " +
+                                           std::to_string(program.workgroup));
+    for (const auto& [name, value] : program.constants)
+        if (!with.reflection.constants.contains(name))
+            throw Failure(VKS_INTERNAL, "shader " + program.shader + ": no constant " + name);
+    auto made = std::make_unique<Pipeline>();
+    made->shader = &with;
+    std::packaged_task<VkPipeline()> job([this, &with, program] { return compile(with, program); });
+    made->handle = job.get_future().share();
+    jobs_.push_back(std::move(job));
+    const size_t most = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
+    if (workers_.size() < most) workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    changed_.notify_one();
+    slot = std::move(made);
+    return *slot;
+}
+
+// Compiles until told to stop; jobs still waiting then are dropped, and nobody waits for them any more.
+void Pipelines::work(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [this] { return !jobs_.empty(); })) {
+        if (stop.stop_requested()) return;
+        std::packaged_task<VkPipeline()> job = std::move(jobs_.front());
+        jobs_.pop_front();
+        lock.unlock();
+        job();
+        lock.lock();
+    }
+}
+
+}  // namespace vks::vulkan

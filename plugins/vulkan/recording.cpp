@@ -1,0 +1,226 @@
+#include "plugins/vulkan/recording.h"
+
+#include <algorithm>
+
+namespace vks::vulkan {
+namespace {
+
+// A dispatch before it is a command: `binds` and `push` are ranges of Encoded's lists.
+struct Dispatch {
+    const Pipeline* pipeline = nullptr;
+    size_t first_bind = 0, binds = 0, first_push = 0, push = 0;
+    Groups groups;
+    const Item* copy = nullptr;  // not a dispatch at all
+    bool barrier = false;        // before it
+};
+
+// Turns work into dispatches and finds where barriers are needed: one wherever something is read or written that was
+// written since the last one, or written that was read.
+class Encoded final : public Encoder {
+public:
+    Encoded(const vks_device& device, const Work& work) : device_(device), work_(work) {
+        for (const Item& item : work.items) {
+            item_ = &item;
+            if (item.kernel) {
+                launch();
+            } else {
+                copy();
+            }
+        }
+    }
+
+    std::vector<Dispatch> dispatches;
+    std::vector<Bind> binds;
+    std::vector<std::byte> push;
+
+    const Caps& caps() const override { return device_.caps(); }
+    Bind arg(size_t index) const override { return bind(work_.places[item_->first_place + index]); }
+    Bind scratch(uint64_t from, uint64_t bytes) const override {
+        const Place& place = work_.places[item_->first_place + item_->places - 1];
+        return {place.handle, place.offset + from, bytes};
+    }
+    Bind table() const override {
+        const Range& table = item_->kernel->table;
+        return {table.buffer, table.offset, table.bytes};
+    }
+
+private:
+    struct Touched {
+        VkBuffer buffer;
+        uint64_t begin, end;
+    };
+
+    static Bind bind(const Place& place) { return {place.handle, place.offset, place.bytes}; }
+
+    void launch() {
+        const vks_kernel& kernel = *item_->kernel;
+        args_ = kernel.args;
+        for (size_t i = 0; i < args_.size(); ++i)
+            std::copy_n(work_.places[item_->first_place + i].dim, 4, args_[i].dim);
+        kernel.op->encode(*this, {args_, kernel.params.data(), kernel.op->params_size});
+    }
+
+    void copy() {
+        const Place *from = &work_.places[item_->first_place], *to = from + 1;
+        Dispatch d;
+        d.copy = item_;
+        order(d, {{bind(*from), false}, {bind(*to), true}});
+        dispatches.push_back(d);
+    }
+
+    void dispatch_bytes(size_t program, std::span<const Bind> given, std::span<const std::byte> constants,
+                        Groups groups) override {
+        if (groups.x == 0 || groups.y == 0 || groups.z == 0) return;
+        Dispatch d;
+        d.pipeline = item_->kernel->pipelines.at(program);
+        const Reflection& shader = d.pipeline->shader->reflection;
+        const std::string name = item_->kernel->recipe.programs[program].shader;
+        if (given.size() != shader.bindings.size() || constants.size() < shader.push_bytes)
+            throw Failure(VKS_INTERNAL, "shader " + name + ": wanted " + std::to_string(shader.bindings.size()) +
+                                            " bindings and " + std::to_string(shader.push_bytes) +
+                                            " bytes of constants, found " + std::to_string(given.size()) + " and " +
+                                            std::to_string(constants.size()));
+        if (std::max({groups.x, groups.y, groups.z}) > caps().max_groups)
+            throw Failure(VKS_INTERNAL, "shader " + name + ": more groups than the device takes");
+        d.first_bind = binds.size();
+        d.binds = given.size();
+        d.first_push = push.size();
+        d.push = shader.push_bytes;
+        d.groups = groups;
+        std::vector<std::pair<Bind, bool>> uses;
+        for (size_t i = 0; i < given.size(); ++i) {
+            Bind b = given[i];
+            if (b.buffer && b.bytes > 0) {
+                uses.emplace_back(b, shader.bindings[i].used && !shader.bindings[i].read_only);
+            } else {
+                b = {device_.dummy.buffer, device_.dummy.offset, device_.dummy.bytes};
+            }
+            if (b.bytes > caps().max_binding)
+                throw Failure(VKS_INTERNAL, "shader " + name + ": binding " + std::to_string(i) + ": wanted at most " +
+                                                std::to_string(caps().max_binding) + " bytes, found " +
+                                                std::to_string(b.bytes));
+            b.bytes = (b.bytes + 15) / 16 * 16;  // whole words and vectors; memory is handed out in larger pieces
+            binds.push_back(b);
+        }
+        push.insert(push.end(), constants.begin(), constants.begin() + std::ptrdiff_t(d.push));
+        order(d, uses);
+        dispatches.push_back(d);
+    }
+
+    void order(Dispatch& d, const std::vector<std::pair<Bind, bool>>& uses) {
+        const auto meets = [](const std::vector<Touched>& all, const Bind& b) {
+            return std::any_of(all.begin(), all.end(), [&](const Touched& t) {
+                return t.buffer == b.buffer && b.offset < t.end && t.begin < b.offset + b.bytes;
+            });
+        };
+        for (const auto& [b, written] : uses)
+            if (meets(writes_, b) || (written && meets(reads_, b))) d.barrier = true;
+        if (d.barrier) {
+            writes_.clear();
+            reads_.clear();
+        }
+        for (const auto& [b, written] : uses)
+            (written ? writes_ : reads_).push_back({b.buffer, b.offset, b.offset + b.bytes});
+    }
+
+    const vks_device& device_;
+    const Work& work_;
+    const Item* item_ = nullptr;
+    std::vector<Arg> args_;
+    std::vector<Touched> writes_, reads_;
+};
+
+void barrier(const VolkDeviceTable& vk, VkCommandBuffer commands, VkPipelineStageFlags before,
+             VkPipelineStageFlags after, VkAccessFlags later) {
+    const VkMemoryBarrier memory{VK_STRUCTURE_TYPE_MEMORY_BARRIER, nullptr,
+                                 VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_WRITE_BIT, later};
+    vk.vkCmdPipelineBarrier(commands, before, after, 0, 1, &memory, 0, nullptr, 0, nullptr);
+}
+
+constexpr VkPipelineStageFlags kWorkStages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT;
+constexpr VkAccessFlags kWorkAccess =
+    VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT | VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT;
+
+VkDescriptorPool make_pool(vks_device& device, const Encoded& encoded) {
+    uint32_t sets = 0;
+    for (const Dispatch& d : encoded.dispatches) sets += d.copy ? 0 : 1;
+    if (sets == 0) return VK_NULL_HANDLE;
+    const VkDescriptorPoolSize size{VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, std::max(1u, uint32_t(encoded.binds.size()))};
+    auto info = described<VkDescriptorPoolCreateInfo>(VK_STRUCTURE_TYPE_DESCRIPTOR_POOL_CREATE_INFO);
+    info.maxSets = sets;
+    info.poolSizeCount = 1;
+    info.pPoolSizes = &size;
+    VkDescriptorPool pool = VK_NULL_HANDLE;
+    device.check(device.vk.vkCreateDescriptorPool(device.handle, &info, nullptr, &pool), "vkCreateDescriptorPool");
+    return pool;
+}
+
+VkDescriptorSet make_set(vks_device& device, VkDescriptorPool pool, const Shader& shader, std::span<const Bind> binds) {
+    VkDescriptorSetAllocateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, nullptr, pool, 1,
+                                     &shader.set_layout};
+    VkDescriptorSet set = VK_NULL_HANDLE;
+    device.check(device.vk.vkAllocateDescriptorSets(device.handle, &info, &set), "vkAllocateDescriptorSets");
+    std::vector<VkDescriptorBufferInfo> buffers;
+    std::vector<VkWriteDescriptorSet> writes;
+    for (const Bind& b : binds) buffers.push_back({b.buffer, b.offset, b.bytes});
+    for (uint32_t i = 0; i < binds.size(); ++i) {
+        writes.push_back({VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET, nullptr, set, i, 0, 1,
+                          VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, nullptr, &buffers[i], nullptr});
+    }
+    device.vk.vkUpdateDescriptorSets(device.handle, uint32_t(writes.size()), writes.data(), 0, nullptr);
+    return set;
+}
+
+}  // namespace
+
+Recording::Recording(vks_device& device, VkCommandPool pool, const Work& work)
+    : device_(device), pool_(pool), work_(work) {
+    const VolkDeviceTable& vk = device.vk;
+    const Encoded encoded(device, work_);
+    const VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, nullptr, pool,
+                                               VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1};
+    device.check(vk.vkAllocateCommandBuffers(device.handle, &allocate, &commands_), "vkAllocateCommandBuffers");
+    sets_ = make_pool(device, encoded);
+    auto begin = described<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
+    begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
+    device.check(vk.vkBeginCommandBuffer(commands_, &begin), "vkBeginCommandBuffer");
+    barrier(vk, commands_, kWorkStages, kWorkStages, kWorkAccess);  // after what this queue did before
+    const Pipeline* bound = nullptr;
+    for (const Dispatch& d : encoded.dispatches) {
+        if (d.barrier) {
+            barrier(vk, commands_, kWorkStages, kWorkStages, kWorkAccess);
+            ++device.barriers;
+        }
+        if (d.copy) {
+            const Place *from = &work_.places[d.copy->first_place], *to = from + 1;
+            std::vector<VkBufferCopy> regions;
+            for (size_t i = 0; i < d.copy->regions; ++i) {
+                const Region& r = work_.regions[d.copy->first_region + i];
+                regions.push_back({from->offset + r.from, to->offset + r.to, r.bytes});
+            }
+            vk.vkCmdCopyBuffer(commands_, from->handle, to->handle, uint32_t(regions.size()), regions.data());
+            continue;
+        }
+        const Shader& shader = *d.pipeline->shader;
+        if (bound != d.pipeline)
+            vk.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, d.pipeline->handle.get());
+        bound = d.pipeline;
+        const VkDescriptorSet set = make_set(device, sets_, shader, {&encoded.binds[d.first_bind], d.binds});
+        vk.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, shader.layout, 0, 1, &set, 0, nullptr);
+        if (d.push > 0)
+            vk.vkCmdPushConstants(commands_, shader.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(d.push),
+                                  &encoded.push[d.first_push]);
+        vk.vkCmdDispatch(commands_, d.groups.x, d.groups.y, d.groups.z);
+        ++device.dispatches;
+    }
+    barrier(vk, commands_, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
+    device.check(vk.vkEndCommandBuffer(commands_), "vkEndCommandBuffer");
+    ++device.recordings;
+}
+
+Recording::~Recording() {
+    if (commands_) device_.vk.vkFreeCommandBuffers(device_.handle, pool_, 1, &commands_);
+    device_.vk.vkDestroyDescriptorPool(device_.handle, sets_, nullptr);
+}
+
+}  // namespace vks::vulkan

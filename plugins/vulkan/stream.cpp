@@ -1,0 +1,235 @@
+#include "plugins/vulkan/stream.h"
+
+#include <algorithm>
+
+namespace {
+
+// Prefill chunks of several lengths, decode, drafts, uploads: beyond these the least recently used goes.
+constexpr size_t kRecordings = 32;
+
+}  // namespace
+
+using vks::abi::fail;
+using namespace vks::vulkan;
+
+vks_stream::vks_stream(vks_device& d) : device(d) {
+    auto info = described<VkCommandPoolCreateInfo>(VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO);
+    info.queueFamilyIndex = device.gpu.queue_family;
+    device.check(device.vk.vkCreateCommandPool(device.handle, &info, nullptr, &pool_), "vkCreateCommandPool");
+}
+
+// Command buffers must not go while they run.
+vks_stream::~vks_stream() {
+    {
+        const std::lock_guard lock(device.queue_mutex);
+        std::erase_if(device.held_back, [this](const Submission& s) { return s.stream == this; });
+        device.vk.vkQueueWaitIdle(device.queue);
+    }
+    recordings_.clear();
+    device.vk.vkDestroyCommandPool(device.handle, pool_, nullptr);
+}
+
+vks_status vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint64_t count,
+                              const vks_tensor* scratch, vks_error* error) {
+    const char* id = kernel.op->id;
+    if (kernel.device != &device) return fail(error, VKS_INVALID, "%s: a kernel of another device", id);
+    if (count != kernel.given.size() || (count != 0 && !given)) {
+        return fail(error, VKS_INVALID, "%s launch arguments: wanted %zu, found %llu", id, kernel.given.size(),
+                    static_cast<unsigned long long>(count));
+    }
+    Item item;
+    item.kernel = &kernel;
+    item.kernel_id = kernel.id;
+    item.first_place = work_.places.size();
+    item.places = kernel.args.size() + 1;
+    checked_.assign(kernel.args.begin(), kernel.args.end());
+    size_t next = 0;
+    for (size_t i = 0; i < kernel.args.size(); ++i) {
+        const bool from_caller = next < count && kernel.given[next] == i;
+        const vks_tensor& t = from_caller ? given[next++] : kernel.declared[i];
+        if (const char* wrong = from_caller ? vks::args::mismatch(kernel.declared[i], t) : nullptr) {
+            work_.places.resize(item.first_place);
+            return fail(error, VKS_INVALID, "%s argument %zu: found %s", id, i, wrong);
+        }
+        Place& place = work_.places.emplace_back();
+        std::copy_n(from_caller ? t.dim : kernel.args[i].dim, 4, place.dim);
+        std::copy_n(place.dim, 4, checked_[i].dim);
+        if (t.dtype == VKS_NONE) continue;
+        const Bind bind = locate(device, t, id);
+        if (bind.offset % device.caps().offset_alignment != 0) {
+            work_.places.resize(item.first_place);
+            return fail(error, VKS_INVALID, "%s argument %zu: wanted an offset aligned to %u, found %llu", id, i,
+                        device.caps().offset_alignment, static_cast<unsigned long long>(t.offset));
+        }
+        place.buffer = t.buffer->id;
+        place.handle = bind.buffer;
+        place.offset = bind.offset;
+        place.bytes = bind.bytes;
+    }
+    // With the actual dims, the check also says whether they agree with each other.
+    if (const std::string text = kernel.op->check({checked_, kernel.params.data(), kernel.op->params_size});
+        !text.empty()) {
+        work_.places.resize(item.first_place);
+        return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
+    }
+    Place& space = work_.places.emplace_back();
+    if (kernel.recipe.scratch_bytes > 0) {
+        const Bind bind = scratch ? locate(device, *scratch, id) : Bind{};
+        if (bind.bytes < kernel.recipe.scratch_bytes || bind.offset % device.caps().offset_alignment != 0) {
+            work_.places.resize(item.first_place);
+            return fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, aligned to %u, found %llu", id,
+                        static_cast<unsigned long long>(kernel.recipe.scratch_bytes), device.caps().offset_alignment,
+                        static_cast<unsigned long long>(bind.bytes));
+        }
+        space.buffer = scratch->buffer->id;
+        space.handle = bind.buffer;
+        space.offset = bind.offset;
+        space.bytes = kernel.recipe.scratch_bytes;
+    }
+    work_.items.push_back(item);
+    return VKS_OK;
+}
+
+void vks_stream::copy(const vks_tensor& from, const vks_tensor& to) {
+    if (from.layout != VKS_ROW_MAJOR || to.layout != VKS_ROW_MAJOR || from.flags != 0 || to.flags != 0)
+        throw Failure(VKS_UNSUPPORTED, "copy: wanted row-major tensors without flags");
+    if (from.dtype != to.dtype || from.rank != to.rank || vks::abi::element_bytes(from.dtype) == 0)
+        throw Failure(VKS_INVALID, "copy: wanted one known dtype and rank, found two");
+    const Bind source = locate(device, from, "copy from"), target = locate(device, to, "copy to");
+    const uint32_t shift = 4 - from.rank;
+    int64_t dim[4] = {1, 1, 1, 1}, from_stride[4] = {}, to_stride[4] = {};
+    for (uint32_t axis = 0; axis < from.rank; ++axis) {
+        if (from.dim[axis] < 0 || from.dim[axis] != to.dim[axis]) throw Failure(VKS_INVALID, "copy: wanted equal dims");
+        dim[axis + shift] = from.dim[axis];
+        from_stride[axis + shift] = from.stride[axis];
+        to_stride[axis + shift] = to.stride[axis];
+    }
+    if (to.buffer->kind == VKS_BUFFER_IMPORT) throw Failure(VKS_INVALID, "copy: found a read-only target");
+    if (source.buffer == target.buffer && source.offset < target.offset + target.bytes &&
+        target.offset < source.offset + source.bytes)
+        throw Failure(VKS_INVALID, "copy: found overlapping tensors");
+    if (dim[0] * dim[1] * dim[2] * dim[3] == 0) return;
+    const auto bytes = uint64_t(vks::abi::element_bytes(from.dtype));
+    Item item;
+    item.first_place = work_.places.size();
+    item.places = 2;
+    item.first_region = work_.regions.size();
+    work_.places.push_back({from.buffer->id, source.buffer, source.offset, source.bytes, {}});
+    work_.places.push_back({to.buffer->id, target.buffer, target.offset, target.bytes, {}});
+    if (vks::abi::contiguous(from) && vks::abi::contiguous(to)) {
+        work_.regions.push_back({0, 0, source.bytes});
+    } else {
+        const bool rows = from_stride[3] == 1 && to_stride[3] == 1;
+        const int64_t inner = rows ? 1 : dim[3];
+        for (int64_t i = 0; i < dim[0] * dim[1] * dim[2] * inner; ++i) {
+            int64_t index = i / inner, a = i % inner * from_stride[3], b = i % inner * to_stride[3];
+            for (int axis = 2; axis >= 0; --axis) {
+                a += index % dim[axis] * from_stride[axis];
+                b += index % dim[axis] * to_stride[axis];
+                index /= dim[axis];
+            }
+            work_.regions.push_back({uint64_t(a) * bytes, uint64_t(b) * bytes, bytes * uint64_t(rows ? dim[3] : 1)});
+        }
+    }
+    item.regions = work_.regions.size() - item.first_region;
+    work_.items.push_back(item);
+}
+
+void vks_stream::wait(vks_fence& fence, uint64_t value) {
+    if (fence.device != &device) throw Failure(VKS_INVALID, "fence: one of another device");
+    waits_.emplace_back(&fence, value);
+}
+
+Recording* vks_stream::find_recording() {
+    const auto found =
+        std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) { return r.work() == work_; });
+    if (found == recordings_.end()) return nullptr;
+    recordings_.splice(recordings_.begin(), recordings_, found);
+    return &recordings_.front();
+}
+
+Recording& vks_stream::record() {
+    if (recordings_.size() >= kRecordings) {
+        const std::lock_guard lock(device.queue_mutex);
+        const bool held = std::any_of(device.held_back.begin(), device.held_back.end(),
+                                      [this](const Submission& s) { return s.stream == this; });
+        device.check(device.vk.vkQueueWaitIdle(device.queue), "vkQueueWaitIdle");
+        if (!held) recordings_.pop_back();
+    }
+    recordings_.emplace_front(device, pool_, work_);
+    return recordings_.front();
+}
+
+void vks_stream::submit(vks_fence& fence, uint64_t value) {
+    if (fence.device != &device) throw Failure(VKS_INVALID, "fence: one of another device");
+    const uint64_t submitted = fence.submitted;
+    if (value < submitted)
+        throw Failure(VKS_INVALID,
+                      "fence: wanted at least " + std::to_string(submitted) + ", found " + std::to_string(value));
+    VkCommandBuffer commands = VK_NULL_HANDLE;
+    if (!work_.items.empty()) {
+        // Whatever comes of it, the work is no longer pending.
+        struct Clear {
+            Work& work;
+            ~Clear() { work.clear(); }
+        } clear{work_};
+        Recording* recording = find_recording();
+        commands = (recording ? *recording : record()).commands();
+    }
+    fence.submitted = value;
+    Submission submission{this, commands, std::move(waits_), &fence, value};
+    waits_.clear();
+    const std::lock_guard lock(device.queue_mutex);
+    device.held_back.push_back(std::move(submission));
+    flush(device);
+}
+
+// One queue runs everything in order, so what waits for something not yet submitted must not be submitted either: it is
+// held back, and with it whatever its stream submits later. The device's queue_mutex is held.
+void vks_stream::flush(vks_device& device) {
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        std::vector<const vks_stream*> blocked;
+        for (auto it = device.held_back.begin(); it != device.held_back.end();) {
+            const bool behind = std::find(blocked.begin(), blocked.end(), it->stream) != blocked.end();
+            const bool ready = std::all_of(it->waits.begin(), it->waits.end(),
+                                           [](const auto& w) { return w.first->queued >= w.second; });
+            if (behind || !ready) {
+                blocked.push_back(it->stream);
+                ++it;
+                continue;
+            }
+            const Submission submission = std::move(*it);
+            it = device.held_back.erase(it);
+            enqueue(device, submission);
+            moved = true;
+        }
+    }
+}
+
+void vks_stream::enqueue(vks_device& device, const Submission& s) {
+    std::vector<VkSemaphore> semaphores;
+    std::vector<uint64_t> values;
+    for (const auto& [fence, value] : s.waits) {
+        semaphores.push_back(fence->semaphore);
+        values.push_back(value);
+    }
+    const std::vector<VkPipelineStageFlags> stages(semaphores.size(), VK_PIPELINE_STAGE_ALL_COMMANDS_BIT);
+    auto timeline = described<VkTimelineSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO);
+    timeline.waitSemaphoreValueCount = uint32_t(values.size());
+    timeline.pWaitSemaphoreValues = values.data();
+    timeline.signalSemaphoreValueCount = s.value > s.fence->queued ? 1 : 0;
+    timeline.pSignalSemaphoreValues = &s.value;
+    auto info = described<VkSubmitInfo>(VK_STRUCTURE_TYPE_SUBMIT_INFO, &timeline);
+    info.waitSemaphoreCount = uint32_t(semaphores.size());
+    info.pWaitSemaphores = semaphores.data();
+    info.pWaitDstStageMask = stages.data();
+    info.commandBufferCount = s.commands ? 1 : 0;
+    info.pCommandBuffers = &s.commands;
+    info.signalSemaphoreCount = timeline.signalSemaphoreValueCount;
+    info.pSignalSemaphores = &s.fence->semaphore;
+    device.check(device.vk.vkQueueSubmit(device.queue, 1, &info, VK_NULL_HANDLE), "vkQueueSubmit");
+    s.fence->queued = s.value;
+    ++device.submits;
+}

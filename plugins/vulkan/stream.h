@@ -1,0 +1,34 @@
+// A stream notes what it is given and turns it into commands when it is submitted. The same work submitted again - a
+// decode step - is the same recording submitted again: nothing is encoded, allocated or updated.
+#pragma once
+#include <list>
+
+#include "plugins/vulkan/device.h"
+#include "plugins/vulkan/recording.h"
+
+struct vks_stream {
+    explicit vks_stream(vks_device& d);
+    ~vks_stream();
+    vks_stream(const vks_stream&) = delete;
+    vks_stream& operator=(const vks_stream&) = delete;
+
+    vks_status launch(const vks_kernel& kernel, const vks_tensor* args, uint64_t count, const vks_tensor* scratch,
+                      vks_error* error);
+    void copy(const vks_tensor& from, const vks_tensor& to);
+    void wait(vks_fence& fence, uint64_t value);
+    void submit(vks_fence& fence, uint64_t value);
+
+    vks_device& device;
+
+private:
+    vks::vulkan::Recording* find_recording();
+    vks::vulkan::Recording& record();
+    static void flush(vks_device& device);
+    static void enqueue(vks_device& device, const vks::vulkan::Submission& submission);
+
+    VkCommandPool pool_ = VK_NULL_HANDLE;
+    vks::vulkan::Work work_;                                    // since the last submit
+    std::vector<vks::vulkan::Arg> checked_;                     // a launch's arguments, while they are checked
+    std::list<vks::vulkan::Recording> recordings_;              // most recently used first
+    std::vector<std::pair<const vks_fence*, uint64_t>> waits_;  // of the next submit
+};

@@ -1,0 +1,4 @@
+#version 450
+#extension GL_KHR_shader_subgroup_arithmetic : require
+layout(local_size_x = 1) in;
+void main() {}
