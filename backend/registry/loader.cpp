@@ -6,7 +6,10 @@
 #include <cstring>
 #include <set>
 
+#include "backend/base/bad_input.h"
+#include "backend/base/file_map.h"
 #include "backend/registry/device.h"
+#include "backend/registry/elf.h"
 
 namespace vks {
 namespace {
@@ -101,11 +104,21 @@ std::string read_ops(const vks_plugin& p, std::vector<std::string>& ops) {
     return {};
 }
 
+// The file as it is now; dlopen has to cope with one that changes in between.
+Status look_at_file(const std::filesystem::path& path) {
+    VKS_ASSIGN(const FileMap file, FileMap::open(path));
+    return look_at_elf({file.data(), file.size()});
+}
+
 }  // namespace
 
 PluginFile load_plugin(const std::filesystem::path& path) {
     PluginFile file;
     file.path = path;
+    if (const Status looked = look_at_file(path); !looked) {
+        file.refusal = one_line(looked.error().text);
+        return file;
+    }
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (!library) {
         const char* reason = dlerror();
