@@ -26,6 +26,7 @@ libvulkan-volk-dev   Vulkan: finds the loader at run time
 mesa-vulkan-drivers  tests: lavapipe, a Vulkan device on the CPU
 python3              embeds the shaders; tests: layout and end-to-end tests
 python3-numpy        tests: comparison with the golden tensors
+patch                tests: the steps of docs/adding_a_backend.md
 gzip                 tests: unpacks the released tokenizer
 '
 
