@@ -166,7 +166,7 @@ typedef struct vks_host {
 
 typedef struct vks_plugin {
     uint64_t size;
-    uint32_t major, minor;   /* what this table was negotiated for */
+    uint32_t major, minor;   /* of the header it was built with; the core asks for no more than was negotiated */
     const char *name;        /* "cpu": what --backend calls it; [a-z0-9_]+, up to 31 characters */
     const char *build;       /* version and build of the plugin, one line */
     const char *const *ops;  /* "name/revision" of each operator offered, NULL-terminated */

@@ -8,6 +8,7 @@
 
 #include "backend/base/bad_input.h"
 #include "backend/base/file_map.h"
+#include "backend/registry/address_space.h"
 #include "backend/registry/device.h"
 #include "backend/registry/elf.h"
 
@@ -16,12 +17,23 @@ namespace {
 
 constexpr size_t kMaxOps = 4096;
 constexpr size_t kMaxName = 31;
+constexpr size_t kMaxOpId = 64;
+constexpr size_t kMaxBuild = 255;
 
-// Fields of version 1.0 end here; a plugin with less is older than any release.
-constexpr uint64_t kEntrySize = sizeof(vks_entry);
-constexpr uint64_t kPluginSize = sizeof(vks_plugin);
-constexpr uint64_t kDeviceApiSize = sizeof(vks_device_api);
+// Where the fields of version 1.0 end, however long the structs are today: no plugin has less.
+constexpr uint64_t kEntrySize = offsetof(vks_entry, negotiate) + sizeof(vks_entry::negotiate);
+constexpr uint64_t kPluginSize = offsetof(vks_plugin, extension) + sizeof(vks_plugin::extension);
+constexpr uint64_t kDeviceApiSize = offsetof(vks_device_api, fence_destroy) + sizeof(vks_device_api::fence_destroy);
 constexpr uint64_t kMaxTable = 1 << 16;  // no table of any future minor is longer: a lying size is refused
+
+// A function that is there and points at code.
+template <class F>
+void require(std::string& problem, const AddressSpace& memory, F* function, const char* name) {
+    if (!problem.empty()) return;
+    const auto* address = reinterpret_cast<const void*>(function);
+    if (!function) problem = fmt::format("{} is missing", name);
+    if (function && !memory.runnable(address)) problem = fmt::format("{}: wanted a function, found {}", name, address);
+}
 
 std::string check_entry(const vks_entry& e) {
     if (std::memcmp(e.magic, VKS_ABI_MAGIC, sizeof e.magic) != 0)
@@ -32,8 +44,9 @@ std::string check_entry(const vks_entry& e) {
     if (e.minor_min > VKS_ABI_MINOR || e.minor_max < e.minor_min)
         return fmt::format("ABI version: wanted minor {} or less, found {} to {}", VKS_ABI_MINOR, e.minor_min,
                            e.minor_max);
-    if (!e.negotiate) return "vks_plugin_entry: negotiate is missing";
-    return {};
+    std::string problem;
+    require(problem, AddressSpace(), e.negotiate, "vks_plugin_entry: negotiate");
+    return problem;
 }
 
 bool is_name(std::string_view text) {
@@ -50,58 +63,70 @@ bool is_op_id(std::string_view text) {
     return !revision.empty() && std::all_of(revision.begin(), revision.end(), digit);
 }
 
-template <class F>
-void require(std::string& missing, F* function, const char* name) {
-    if (!function && missing.empty()) missing = fmt::format("{} is missing", name);
-}
-
-std::string check_table(const vks_plugin& p, uint32_t minor) {
-    if (p.size < kPluginSize || p.size > kMaxTable)
-        return fmt::format("plugin table: wanted a size from {}, found {}", kPluginSize, p.size);
-    if (p.major != VKS_ABI_MAJOR || p.minor > minor)
-        return fmt::format("plugin table: wanted version {}.{}, found {}.{}", VKS_ABI_MAJOR, minor, p.major, p.minor);
-    if (!p.name || !p.build || !p.ops) return "plugin table: name, build or ops is missing";
-    const size_t length = strnlen(p.name, kMaxName + 1);
-    if (length > kMaxName || !is_name({p.name, length}))
-        return "plugin name: wanted [a-z0-9_]{1,31}, found other characters";
-    if (!p.device) return "plugin table: device is missing";
-    const vks_device_api& d = *p.device;
-    if (d.size < kDeviceApiSize || d.size > kMaxTable)
-        return fmt::format("device table: wanted a size from {}, found {}", kDeviceApiSize, d.size);
-    std::string missing;
-    require(missing, p.enumerate, "enumerate");
-    require(missing, p.open, "open");
-    require(missing, p.close, "close");
-    require(missing, d.info, "info");
-    require(missing, d.buffer_create, "buffer_create");
-    require(missing, d.buffer_destroy, "buffer_destroy");
-    require(missing, d.buffer_map, "buffer_map");
-    require(missing, d.query, "query");
-    require(missing, d.packed_bytes, "packed_bytes");
-    require(missing, d.prepare, "prepare");
-    require(missing, d.kernel_destroy, "kernel_destroy");
-    require(missing, d.stream_create, "stream_create");
-    require(missing, d.stream_destroy, "stream_destroy");
-    require(missing, d.copy, "copy");
-    require(missing, d.launch, "launch");
-    require(missing, d.wait, "wait");
-    require(missing, d.submit, "submit");
-    require(missing, d.fence_create, "fence_create");
-    require(missing, d.fence_await, "fence_await");
-    require(missing, d.fence_destroy, "fence_destroy");
-    return missing;
-}
-
-std::string read_ops(const vks_plugin& p, std::vector<std::string>& ops) {
-    for (size_t i = 0; p.ops[i]; ++i) {
-        if (i == kMaxOps) return fmt::format("ops: wanted a NULL within {} entries, found none", kMaxOps);
-        const size_t length = strnlen(p.ops[i], 64);
-        const std::string_view id(p.ops[i], length);
-        if (length == 64 || !is_op_id(id))
-            return fmt::format("ops: wanted name/revision, found {:.40}", plugin_text(id.data(), length));
-        ops.emplace_back(id);
-    }
+// A table of at least `wanted` bytes, all of which can be read.
+std::string check_size(const AddressSpace& memory, const char* name, const uint64_t* size, uint64_t wanted) {
+    if (memory.readable(size) < wanted || reinterpret_cast<uintptr_t>(size) % alignof(uint64_t) != 0)
+        return fmt::format("{}: wanted an address, found {}", name, static_cast<const void*>(size));
+    if (*size < wanted || *size > kMaxTable)
+        return fmt::format("{}: wanted a size from {}, found {}", name, wanted, *size);
     return {};
+}
+
+std::string check_functions(const AddressSpace& memory, const vks_plugin& p) {
+    const vks_device_api& d = *p.device;
+    std::string problem;
+    const auto need = [&](auto* function, const char* name) { require(problem, memory, function, name); };
+    need(p.enumerate, "enumerate");
+    need(p.open, "open");
+    need(p.close, "close");
+    need(d.info, "info");
+    need(d.buffer_create, "buffer_create");
+    need(d.buffer_destroy, "buffer_destroy");
+    need(d.buffer_map, "buffer_map");
+    need(d.query, "query");
+    need(d.packed_bytes, "packed_bytes");
+    need(d.prepare, "prepare");
+    need(d.kernel_destroy, "kernel_destroy");
+    need(d.stream_create, "stream_create");
+    need(d.stream_destroy, "stream_destroy");
+    need(d.copy, "copy");
+    need(d.launch, "launch");
+    need(d.wait, "wait");
+    need(d.submit, "submit");
+    need(d.fence_create, "fence_create");
+    need(d.fence_await, "fence_await");
+    need(d.fence_destroy, "fence_destroy");
+    return problem;
+}
+
+// The minor is of the header that the plugin was built with; a later one only adds to what is asked of it here.
+std::string check_table(const AddressSpace& memory, const vks_plugin* table) {
+    std::string problem = check_size(memory, "plugin table", &table->size, kPluginSize);
+    if (!problem.empty()) return problem;
+    const vks_plugin& p = *table;
+    if (p.major != VKS_ABI_MAJOR) return fmt::format("plugin table: wanted major {}, found {}", VKS_ABI_MAJOR, p.major);
+    if (memory.readable(p.name) == 0 || memory.readable(p.build) == 0 || memory.readable(p.ops) == 0 ||
+        reinterpret_cast<uintptr_t>(p.ops) % alignof(const char*) != 0)
+        return "plugin table: name, build or ops is missing or no address";
+    const std::string name = memory.text(p.name, kMaxName + 1);
+    if (name.size() > kMaxName || !is_name(name))
+        return fmt::format("plugin name: wanted [a-z0-9_]{{1,31}}, found {:.40}",
+                           plugin_text(name.data(), name.size()));
+    if (!p.device) return "plugin table: device is missing";
+    problem = check_size(memory, "device table", &p.device->size, kDeviceApiSize);
+    return problem.empty() ? check_functions(memory, p) : problem;
+}
+
+std::string read_ops(const AddressSpace& memory, const vks_plugin& p, std::vector<std::string>& ops) {
+    const size_t there = std::min(kMaxOps, memory.readable(p.ops) / sizeof *p.ops);
+    for (size_t i = 0; i < there; ++i) {
+        if (!p.ops[i]) return {};
+        std::string id = memory.text(p.ops[i], kMaxOpId);
+        if (id.size() == kMaxOpId || !is_op_id(id))
+            return fmt::format("ops: wanted name/revision, found {:.40}", plugin_text(id.data(), id.size()));
+        ops.push_back(std::move(id));
+    }
+    return fmt::format("ops: wanted a NULL within {} entries, found none", kMaxOps);
 }
 
 // The file as it is now; dlopen has to cope with one that changes in between.
@@ -144,14 +169,16 @@ PluginFile load_plugin(const std::filesystem::path& path) {
                                    plugin_text(error.text, sizeof error.text));
         return file;
     }
-    file.refusal = check_table(*table, minor);
-    if (file.refusal.empty()) file.refusal = read_ops(*table, file.ops);
+    const AddressSpace memory;
+    file.refusal = check_table(memory, table);
+    if (file.refusal.empty()) file.refusal = read_ops(memory, *table, file.ops);
     if (!file.refusal.empty()) return file;
     file.table = table;
     file.abi_major = table->major;
-    file.abi_minor = table->minor;
+    file.abi_minor = std::min(minor, table->minor);
     file.name = table->name;
-    file.build = plugin_text(table->build, 255);
+    const std::string build = memory.text(table->build, kMaxBuild);
+    file.build = plugin_text(build.data(), build.size());
     return file;
 }
 

@@ -2,6 +2,8 @@
 // it wants by copying the file. All that isn't wrong is right: a host-memory device that claims rms_norm and computes
 // nothing.
 #include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -45,6 +47,23 @@ bool bad(std::string_view name) {
 template <size_t kSize>
 void shout(char (&text)[kSize]) {
     for (size_t i = 0; i < kSize; ++i) text[i] = "A\x1b\xff\n"[i % 4];
+}
+
+// An address that nothing is at, as a T.
+template <class T>
+T nowhere() {
+    return reinterpret_cast<T>(uintptr_t{0x1238});
+}
+
+// Bytes of a T at the end of a page behind which nothing is.
+template <class T>
+T* at_the_edge(const T& value) {
+    const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    void* pages = mmap(nullptr, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED) return nullptr;
+    char* edge = static_cast<char*>(pages) + page;
+    mprotect(edge, page, PROT_NONE);
+    return static_cast<T*>(std::memcpy(edge - sizeof value, &value, sizeof value));
 }
 
 // What a wrong status function does.
@@ -194,7 +213,10 @@ const vks_device_api kDevice = {
     kernel_destroy,
     stream_create,
     stream_destroy,
-    bad("device_without_copy") ? nullptr : copy,
+    bad("device_without_copy") ? nullptr
+    : bad("device_wild_copy")  ? nowhere<decltype(&copy)>()
+    : bad("device_data_copy")  ? reinterpret_cast<decltype(&copy)>(const_cast<std::string*>(&kBad))
+                               : copy,
     launch,
     wait,
     submit,
@@ -213,6 +235,13 @@ constexpr const char* kOps[] = {"rms_norm/1", nullptr};
 constexpr const char* kPlainName[] = {"rms_norm/1", "rms_norm", nullptr};
 constexpr const char* kLongName[] = {"rms_norm/11111111111111111111111111111111111111111111111111111111111111",
                                      nullptr};
+const char* const kWildName[] = {"rms_norm/1", nowhere<const char*>(), nullptr};
+constexpr std::array<char, 256> kUnterminated = [] {
+    std::array<char, 256> text{};
+    text.fill('a');
+    return text;
+}();
+constexpr const char* kUnterminatedName[] = {kUnterminated.data(), nullptr};
 constexpr const char* kDirtyName[] = {"\x1b[31m/\xff", "no revision", nullptr};
 
 const vks_plugin kPlugin = {
@@ -220,21 +249,33 @@ const vks_plugin kPlugin = {
     : bad("table_huge") ? UINT64_MAX
                         : sizeof(vks_plugin),
     bad("table_major") ? 2u : VKS_ABI_MAJOR,
-    bad("table_minor") ? VKS_ABI_MINOR + 1 : VKS_ABI_MINOR,
-    bad("name_null")    ? nullptr
-    : bad("name_empty") ? ""
-    : bad("name_path")  ? "../evil"
-    : bad("name_long")  ? "abcdefghijklmnopqrstuvwxyz0123456789"
-    : bad("name_taken") ? "cpu"
-                        : kBad.c_str(),
-    bad("build_null") ? nullptr : "1",
-    bad("ops_null")         ? nullptr
-    : bad("ops_endless")    ? kEndless.data()
-    : bad("ops_plain_name") ? kPlainName
-    : bad("ops_long_name")  ? kLongName
-    : bad("ops_dirty_name") ? kDirtyName
-                            : kOps,
-    bad("device_null") ? nullptr : &kDevice,
+    VKS_ABI_MINOR,
+    bad("name_null")           ? nullptr
+    : bad("name_empty")        ? ""
+    : bad("name_path")         ? "../evil"
+    : bad("name_long")         ? "abcdefghijklmnopqrstuvwxyz0123456789"
+    : bad("name_taken")        ? "cpu"
+    : bad("name_wild")         ? nowhere<const char*>()
+    : bad("name_unterminated") ? kUnterminated.data()
+    : bad("name_at_the_edge")  ? at_the_edge<std::array<char, 4>>({'e', 'd', 'g', '!'})->data()
+                               : kBad.c_str(),
+    bad("build_null")           ? nullptr
+    : bad("build_wild")         ? nowhere<const char*>()
+    : bad("build_unterminated") ? kUnterminated.data()
+                                : "1",
+    bad("ops_null")                ? nullptr
+    : bad("ops_endless")           ? kEndless.data()
+    : bad("ops_plain_name")        ? kPlainName
+    : bad("ops_long_name")         ? kLongName
+    : bad("ops_dirty_name")        ? kDirtyName
+    : bad("ops_wild")              ? nowhere<const char* const*>()
+    : bad("ops_wild_name")         ? kWildName
+    : bad("ops_unterminated_name") ? kUnterminatedName
+    : bad("ops_at_the_edge")       ? at_the_edge<std::array<const char*, 2>>({"rms_norm/1", "add/1"})->data()
+                                   : kOps,
+    bad("device_null")   ? nullptr
+    : bad("device_wild") ? nowhere<const vks_device_api*>()
+                         : &kDevice,
     bad("table_without_enumerate") ? nullptr : enumerate,
     bad("table_without_open") ? nullptr : open_device,
     close_device,
@@ -247,6 +288,9 @@ const vks_plugin* negotiate(uint32_t, uint32_t, vks_error* error) {
         fail(error, VKS_UNSUPPORTED, "needs a newer driver");
         return nullptr;
     }
+    if (bad("table_wild")) return nowhere<const vks_plugin*>();
+    if (bad("table_odd")) return reinterpret_cast<const vks_plugin*>(reinterpret_cast<const char*>(&kPlugin) + 1);
+    if (bad("table_at_the_edge")) return reinterpret_cast<const vks_plugin*>(at_the_edge(uint64_t{sizeof kPlugin}));
     return &kPlugin;
 }
 
@@ -261,5 +305,7 @@ extern "C" VKS_EXPORT const vks_entry vks_plugin_entry = {
     bad("entry_minor_new") ? VKS_ABI_MINOR + 1 : 0,
     VKS_ABI_MINOR + 3,
     0,
-    bad("entry_without_negotiate") ? nullptr : negotiate,
+    bad("entry_without_negotiate") ? nullptr
+    : bad("entry_wild_negotiate")  ? nowhere<decltype(&negotiate)>()
+                                   : negotiate,
 };

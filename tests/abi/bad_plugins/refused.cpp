@@ -29,8 +29,7 @@ constexpr Refused kRefused[] = {
     {"negotiate_shouts", "negotiate refused version 1.0: A\\x1b\\xff\\x0aA"},
     {"table_small", "plugin table: wanted a size from 80, found 72"},
     {"table_huge", "plugin table: wanted a size from 80, found 18446744073709551615"},
-    {"table_major", "wanted version 1.0, found 2.0"},
-    {"table_minor", "wanted version 1.0, found 1.1"},
+    {"table_major", "plugin table: wanted major 1, found 2"},
     {"table_without_enumerate", "enumerate is missing"},
     {"table_without_open", "open is missing"},
     {"name_null", "name, build or ops is missing"},
@@ -47,6 +46,21 @@ constexpr Refused kRefused[] = {
     {"ops_endless", "ops: wanted a NULL within 4096 entries, found none"},
     {"ops_plain_name", "ops: wanted name/revision, found rms_norm"},
     {"ops_long_name", "ops: wanted name/revision, found rms_norm/1111"},
+    {"entry_wild_negotiate", "vks_plugin_entry: negotiate: wanted a function, found 0x1238"},
+    {"table_wild", "plugin table: wanted an address, found 0x1238"},
+    {"table_odd", "plugin table: wanted an address, found 0x"},
+    {"table_at_the_edge", "plugin table: wanted an address, found 0x"},
+    {"device_wild", "device table: wanted an address, found 0x1238"},
+    {"device_wild_copy", "copy: wanted a function, found 0x1238"},
+    {"device_data_copy", "copy: wanted a function, found 0x"},
+    {"name_wild", "name, build or ops is missing or no address"},
+    {"name_unterminated", "wanted [a-z0-9_]{1,31}, found aaaa"},
+    {"name_at_the_edge", "wanted [a-z0-9_]{1,31}, found edg!"},
+    {"build_wild", "name, build or ops is missing or no address"},
+    {"ops_wild", "name, build or ops is missing or no address"},
+    {"ops_wild_name", "ops: wanted name/revision, found"},
+    {"ops_unterminated_name", "ops: wanted name/revision, found aaaa"},
+    {"ops_at_the_edge", "ops: wanted a NULL within 4096 entries, found none"},
     {"ops_dirty_name", "ops: wanted name/revision, found \\x1b[31m/\\xff"},
 };
 // Refused once the registry looks at their devices or at the other plugins.
@@ -72,6 +86,13 @@ TEST(RefusedPlugins, GiveTheirReason) {
         EXPECT_NE(file.refusal.find(reason), std::string::npos) << way << ": " << file.refusal;
         EXPECT_TRUE(printable(file.refusal)) << way << ": " << file.refusal;
     }
+}
+
+TEST(RefusedPlugins, ATextWithoutEndIsCut) {
+    const test::TempDir dir;
+    const PluginFile file = load_plugin(test::make_bad(dir, "build_unterminated"));
+    EXPECT_EQ(file.refusal, "");
+    EXPECT_EQ(file.build, std::string(255, 'a'));
 }
 
 TEST(RefusedPlugins, WhatIsNoLibraryIsRefused) {
