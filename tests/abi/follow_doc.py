@@ -10,8 +10,9 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
+
+from installed import run
 
 COUNT = 24
 
@@ -38,13 +39,6 @@ def script(page):
     return "\n".join(lines)
 
 
-def run(command, **options):
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]}: status {done.returncode}\n{done.stdout[-4000:]}{done.stderr[-8000:]}")
-    return done.stdout
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--source", type=pathlib.Path, required=True, help="vkseek's source tree")
@@ -64,22 +58,22 @@ def main():
     environment.update(VKSEEK_SOURCE=str(args.source), VKSEEK_BUILD=str(args.build), VKSEEK_PREFIX=str(prefix),
                        CMAKE_GENERATOR=args.generator)
     (args.work / "steps.sh").write_text(script(page))
-    run(["bash", "steps.sh"], cwd=args.work, env=environment)
+    run("bash", "steps.sh", cwd=args.work, env=environment)
 
     program, plugin = prefix / "bin" / "vkseek", args.work / "mine" / "build"
-    listing = json.loads(run([program, "plugins", "--plugin-dir", plugin, "--json"]))
+    listing = json.loads(run(program, "plugins", "--plugin-dir", plugin, "--json").stdout)
     if [entry.get("ops") for entry in listing if entry.get("name") == "mine"] != [["rms_norm/1"]]:
         sys.exit(f"plugins: wanted mine with rms_norm/1, found {listing}")
     reports = {}
     for backend in ("cpu", "mine,cpu"):
-        reports[backend] = json.loads(run([program, "generate", "--plugin-dir", plugin, "--backend", backend, "-p",
-                                           "vulkan-tools:", "-n", COUNT, "--temp", "0", "--math", "f32", "--json"]))
+        reports[backend] = json.loads(run(program, "generate", "--plugin-dir", plugin, "--backend", backend, "-p",
+                                          "vulkan-tools:", "-n", COUNT, "--temp", "0", "--math", "f32", "--json").stdout)
     wanted, found = reports["cpu"], reports["mine,cpu"]
     if found["ids"] != wanted["ids"] or found["placement"]["rms_norm"] != "mine":
         sys.exit(f"wanted rms_norm on mine and {wanted['ids']}, found {found['placement']} and {found['ids']}")
     # Where `cmake --install build` puts it, the program finds it by itself.
-    run(["cmake", "--install", plugin], env=environment)
-    if not any(entry.get("name") == "mine" for entry in json.loads(run([program, "plugins", "--json"]))):
+    run("cmake", "--install", plugin, env=environment)
+    if not any(entry.get("name") == "mine" for entry in json.loads(run(program, "plugins", "--json").stdout)):
         sys.exit("wanted the installed plugin among the program's own, found it missing")
 
 
