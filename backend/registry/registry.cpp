@@ -1,8 +1,10 @@
 #include "backend/registry/registry.h"
 
 #include <algorithm>
+#include <array>
 
 #include "backend/base/log.h"
+#include "backend/registry/lane.h"
 
 namespace vks {
 namespace {
@@ -46,6 +48,21 @@ std::vector<std::unique_ptr<DeviceEntry>> list_devices(PluginFile& file) {
         found.push_back(std::move(entry));
     }
     return found;
+}
+
+// Memory, a stream and a fence, used once.
+Status round_trip(Device& device) {
+    std::array<uint8_t, 256> there{}, back{};
+    for (size_t i = 0; i < there.size(); ++i) there[i] = static_cast<uint8_t>(i * 7 + 1);
+    VKS_ASSIGN(const auto lane, Lane::create(device));
+    VKS_ASSIGN(const Buffer memory, device.buffer(there.size(), VKS_BUFFER_DEVICE, nullptr, "a little memory"));
+    const Location place{memory.get(), 0, static_cast<std::byte*>(device.map(memory))};
+    VKS_TRY(lane->upload(there.data(), place, there.size()));
+    lane->touched();  // so that the fence is used even where nothing had to be copied
+    VKS_TRY(lane->finish());
+    VKS_TRY(lane->download(place, back.data(), back.size()));
+    if (there == back) return {};
+    return Error{Code::kNoBackend, fmt::format("a copy ({}): wanted the bytes back, found others", device.id())};
 }
 
 }  // namespace
@@ -113,6 +130,15 @@ Result<Device*> Registry::open(DeviceEntry& entry, const std::string& options) {
     VKS_ASSIGN(entry.device, Device::open(*entry.plugin->table, entry.index, entry.id, host_, options));
     opened_.push_back(&entry);
     return entry.device.get();
+}
+
+std::string Registry::problem(DeviceEntry& entry) {
+    if (entry.info.flags & VKS_DEVICE_UNUSABLE) return entry.info.detail;
+    const auto device = open(entry, "");
+    if (!device) return device.error().text;
+    const Status moved = round_trip(**device);
+    if (!moved) return moved.error().text;
+    return (*device)->health_reason();
 }
 
 }  // namespace vks

@@ -37,6 +37,8 @@ public:
     Result<std::vector<DeviceEntry*>> select(const std::string& name);
     // Opens the device if it is not. `options`: of vks_plugin.open.
     Result<Device*> open(DeviceEntry& entry, const std::string& options);
+    // Why the device can't be used; empty when it can. Opens it and sends a few bytes there and back.
+    std::string problem(DeviceEntry& entry);
 
 private:
     std::string known_ids() const;

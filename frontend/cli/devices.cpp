@@ -24,13 +24,6 @@ constexpr FlagName kFlagNames[] = {{VKS_DEVICE_SOFTWARE, "software"},
                                    {VKS_DEVICE_UNUSABLE, "unusable"},
                                    {VKS_DEVICE_FALLBACK, "fallback"}};
 
-// Why the device can't be used; empty if it can. Opening it is what tells.
-std::string problem(Registry& registry, DeviceEntry& entry) {
-    if (entry.info.flags & VKS_DEVICE_UNUSABLE) return entry.info.detail;
-    const auto device = registry.open(entry, "");
-    return device ? "" : device.error().text;
-}
-
 nlohmann::ordered_json device_json(const DeviceEntry& entry, const std::string& why_not) {
     nlohmann::ordered_json json;
     json["id"] = entry.id;
@@ -68,7 +61,7 @@ Status run_devices(const DevicesArgs& args) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     std::string text;
     for (const auto& entry : registry.devices()) {
-        const std::string why_not = problem(registry, *entry);
+        const std::string why_not = registry.problem(*entry);
         list.push_back(device_json(*entry, why_not));
         text += device_text(*entry, why_not);
     }

@@ -1,4 +1,4 @@
-// vkseek plugins: every library found and what it offers, or why it was refused.
+// vkseek plugins: every library found, what it offers and whether its devices work, or why it was refused.
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -15,7 +15,17 @@ struct PluginsArgs {
     bool json = false;
 };
 
-nlohmann::ordered_json plugin_json(const PluginFile& file) {
+// The id of each device of a plugin, and why it can't be used (empty: it can).
+using Devices = std::vector<std::pair<std::string, std::string>>;
+
+Devices devices_of(Registry& registry, const PluginFile& file) {
+    Devices list;
+    for (const auto& entry : registry.devices())
+        if (entry->plugin == &file) list.emplace_back(entry->id, registry.problem(*entry));
+    return list;
+}
+
+nlohmann::ordered_json plugin_json(const PluginFile& file, const Devices& devices) {
     nlohmann::ordered_json json;
     json["path"] = file.path.string();
     json["accepted"] = file.table != nullptr;
@@ -27,24 +37,33 @@ nlohmann::ordered_json plugin_json(const PluginFile& file) {
     json["build"] = file.build;
     json["abi"] = fmt::format("{}.{}", file.abi_major, file.abi_minor);
     json["ops"] = file.ops;
+    json["devices"] = nlohmann::ordered_json::array();
+    for (const auto& [id, problem] : devices) {
+        json["devices"].push_back({{"id", id}, {"usable", problem.empty()}});
+        if (!problem.empty()) json["devices"].back()["reason"] = problem;
+    }
     return json;
 }
 
-std::string plugin_text(const PluginFile& file) {
+std::string plugin_text(const PluginFile& file, const Devices& devices) {
     if (!file.table) return fmt::format("{}\n    refused: {}\n", file.path.string(), one_line(file.refusal));
-    return fmt::format("{}\n    {}, {}, ABI {}.{}\n    {} operators: {}\n", file.path.string(), one_line(file.name),
-                       one_line(file.build), file.abi_major, file.abi_minor, file.ops.size(),
-                       one_line(fmt::format("{}", fmt::join(file.ops, " "))));
+    std::string text =
+        fmt::format("{}\n    {}, {}, ABI {}.{}\n    {} operators: {}\n", file.path.string(), file.name, file.build,
+                    file.abi_major, file.abi_minor, file.ops.size(), fmt::join(file.ops, " "));
+    for (const auto& [id, problem] : devices)
+        text += fmt::format("    device {}: {}{}\n", id, problem.empty() ? "works" : "not usable: ", problem);
+    return text;
 }
 
 Status run_plugins(const PluginsArgs& args) {
     const auto dirs = plugin_dirs(args.common.plugin_dirs);
-    const Registry registry(dirs);
+    Registry registry(dirs);
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     std::string text;
     for (const auto& file : registry.plugins()) {
-        list.push_back(plugin_json(*file));
-        text += plugin_text(*file);
+        const Devices devices = devices_of(registry, *file);
+        list.push_back(plugin_json(*file, devices));
+        text += plugin_text(*file, devices);
     }
     if (args.json) return write_json(list);
     if (text.empty()) {
