@@ -2,18 +2,12 @@
 // looks at segments and the dynamic section alone; sections matter only as the part that a cut file lacks first.
 #include "backend/registry/elf.h"
 
-#include <elf.h>
-
 #include <algorithm>
-#include <array>
-#include <cstdint>
-#include <cstring>
-#include <optional>
-#include <string_view>
 
-#include "backend/abi/plugin.h"
+#include "backend/registry/elf_file.h"
 
 namespace vks {
+namespace elf {
 namespace {
 
 #if defined(__x86_64__)
@@ -26,77 +20,28 @@ constexpr unsigned kMachine = EM_RISCV;
 #error "kMachine: this machine's number in <elf.h> (64 bits, little-endian)"
 #endif
 
-constexpr std::string_view kEntrySymbol = "vks_plugin_entry";
-constexpr uint64_t kEntryBytes = offsetof(vks_entry, negotiate) + sizeof(vks_entry::negotiate);  // version 1.0
-constexpr size_t kMaxSegments = 64;                                                              // usual: about 10
 constexpr uint64_t kAddressEnd = uint64_t{1} << 48;  // no user address is above; sums below it cannot overflow
 
-template <class... Args>
-Error wrong(fmt::format_string<Args...> format, Args&&... args) {
-    return Error{Code::kNoBackend, fmt::format(format, std::forward<Args>(args)...)};
-}
+constexpr size_t kMaxDynamic = 1024;  // usual: about 30
 
-// Tables that the loader walks: where, how long, of what.
+// Tables that the loader walks: where, how long, of what, and a tag that must have a value (0: none).
 struct Table {
     int64_t address_tag, size_tag;
     uint64_t entry_bytes;
+    int64_t kind_tag;
+    uint64_t kind;
     const char* name;
 };
 constexpr Table kTables[] = {
-    {DT_STRTAB, DT_STRSZ, 1, "string table"},
-    {DT_RELA, DT_RELASZ, sizeof(Elf64_Rela), "relocations"},
-    {DT_JMPREL, DT_PLTRELSZ, sizeof(Elf64_Rela), "relocations of functions"},
-    {DT_RELR, DT_RELRSZ, sizeof(uint64_t), "relative relocations"},
-    {DT_INIT_ARRAY, DT_INIT_ARRAYSZ, sizeof(uint64_t), "constructors"},
-    {DT_FINI_ARRAY, DT_FINI_ARRAYSZ, sizeof(uint64_t), "destructors"},
+    {DT_STRTAB, DT_STRSZ, 1, DT_SYMENT, sizeof(Elf64_Sym), "string table"},
+    {DT_RELA, DT_RELASZ, sizeof(Elf64_Rela), DT_RELAENT, sizeof(Elf64_Rela), "relocations"},
+    {DT_JMPREL, DT_PLTRELSZ, sizeof(Elf64_Rela), DT_PLTREL, DT_RELA, "relocations of functions"},
+    {DT_RELR, DT_RELRSZ, sizeof(uint64_t), DT_RELRENT, sizeof(uint64_t), "relative relocations"},
+    {DT_INIT_ARRAY, DT_INIT_ARRAYSZ, sizeof(uint64_t), 0, 0, "constructors"},
+    {DT_FINI_ARRAY, DT_FINI_ARRAYSZ, sizeof(uint64_t), 0, 0, "destructors"},
 };
 
-class Elf {
-public:
-    explicit Elf(std::span<const std::byte> file) : file_(file) {}
-    Status look();
-
-private:
-    Status identity();
-    Status headers();
-    Status segments();
-    Status loads();
-    Status dynamic();
-    Status tables();
-    Status strings();
-    Status count_symbols();
-    Status count_by_gnu_hash(uint64_t address);
-    Status symbols();
-    Status entry(const Elf64_Sym& symbol);
-    Status relocations(const Table& table);
-
-    // A T at `offset` of `bytes`; the caller has checked that it is there.
-    template <class T>
-    static T at(std::span<const std::byte> bytes, uint64_t offset) {
-        CHECK(offset <= bytes.size() && sizeof(T) <= bytes.size() - offset, "read at {} of {}", offset, bytes.size());
-        T value;
-        std::memcpy(&value, bytes.data() + offset, sizeof value);
-        return value;
-    }
-    bool in_file(uint64_t offset, uint64_t bytes) const {
-        return offset <= file_.size() && bytes <= file_.size() - offset;
-    }
-    std::span<const Elf64_Phdr> segment_list() const { return std::span(segment_).first(segment_count_); }
-    // Whether a loaded segment covers the addresses; with `whole_pages`, up to the end of its last page.
-    bool loaded(uint64_t address, uint64_t bytes, bool whole_pages = false) const;
-    // The file's bytes from `address` to the end of what its segment has in the file; empty when there are none.
-    std::span<const std::byte> from(uint64_t address) const;
-    // The value of a tag of the dynamic section; the last one counts, as in the loader.
-    std::optional<uint64_t> tag(int64_t wanted) const;
-
-    std::span<const std::byte> file_;
-    Elf64_Ehdr header_{};
-    std::array<Elf64_Phdr, kMaxSegments> segment_{};
-    size_t segment_count_ = 0;
-    std::span<const std::byte> dynamic_;  // without the terminator
-    std::span<const std::byte> strings_;
-    std::span<const std::byte> symbols_;
-};
+}  // namespace
 
 Status Elf::look() {
     VKS_TRY(identity());
@@ -108,8 +53,10 @@ Status Elf::look() {
     VKS_TRY(strings());
     VKS_TRY(count_symbols());
     VKS_TRY(symbols());
-    VKS_TRY(relocations(kTables[1]));
-    return relocations(kTables[2]);
+    VKS_TRY(versions());
+    VKS_TRY(functions());
+    VKS_TRY(relocations(DT_RELA, DT_RELASZ, DT_RELACOUNT));
+    return relocations(DT_JMPREL, DT_PLTRELSZ, DT_NULL);
 }
 
 Status Elf::identity() {
@@ -189,15 +136,15 @@ Status Elf::loads() {
         const bool used = s.p_type == PT_DYNAMIC || s.p_type == PT_TLS || s.p_type == PT_NOTE ||
                           s.p_type == PT_GNU_PROPERTY || s.p_type == PT_GNU_EH_FRAME;
         const uint64_t bytes = s.p_type == PT_TLS ? s.p_filesz : s.p_memsz;
-        if ((used && !loaded(s.p_vaddr, bytes)) || (s.p_type == PT_GNU_RELRO && !loaded(s.p_vaddr, s.p_memsz, true)))
+        if ((used && !loaded(s.p_vaddr, bytes)) || (s.p_type == PT_GNU_RELRO && !loaded(s.p_vaddr, s.p_memsz, 0, true)))
             return wrong("ELF segment {}: wanted it within a loaded one, found {} bytes at {:#x}", i, bytes, s.p_vaddr);
     }
     return {};
 }
 
-bool Elf::loaded(uint64_t address, uint64_t bytes, bool whole_pages) const {
+bool Elf::loaded(uint64_t address, uint64_t bytes, uint32_t rights, bool whole_pages) const {
     for (const Elf64_Phdr& s : segment_list()) {
-        if (s.p_type != PT_LOAD || address < s.p_vaddr) continue;
+        if (s.p_type != PT_LOAD || (s.p_flags & rights) != rights || address < s.p_vaddr) continue;
         uint64_t end = s.p_vaddr + s.p_memsz;
         if (whole_pages) end = (end + s.p_align - 1) / s.p_align * s.p_align;
         if (address <= end && bytes <= end - address) return true;
@@ -218,11 +165,12 @@ Status Elf::dynamic() {
     for (const Elf64_Phdr& s : segment_list())
         if (s.p_type == PT_DYNAMIC) dynamic_ = from(s.p_vaddr).first(std::min(s.p_filesz, from(s.p_vaddr).size()));
     for (uint64_t end = 0; end + sizeof(Elf64_Dyn) <= dynamic_.size(); end += sizeof(Elf64_Dyn)) {
+        if (end / sizeof(Elf64_Dyn) > kMaxDynamic) break;
         if (at<Elf64_Dyn>(dynamic_, end).d_tag != DT_NULL) continue;
         dynamic_ = dynamic_.first(end);
         return {};
     }
-    return wrong("ELF dynamic section: wanted one with an end, found none");
+    return wrong("ELF dynamic section: wanted one with an end within {} entries, found none", kMaxDynamic);
 }
 
 std::optional<uint64_t> Elf::tag(int64_t wanted) const {
@@ -236,11 +184,14 @@ std::optional<uint64_t> Elf::tag(int64_t wanted) const {
 
 Status Elf::tables() {
     for (const Table& table : kTables) {
-        const uint64_t bytes = tag(table.size_tag).value_or(0);
-        const auto address = tag(table.address_tag);
-        if (bytes == 0) continue;
-        if (!address || bytes % table.entry_bytes != 0 || from(*address).size() < bytes)
-            return wrong("{}: wanted {} bytes of the library's file, found fewer", table.name, bytes);
+        const auto address = tag(table.address_tag), bytes = tag(table.size_tag);
+        if (!address && !bytes) continue;
+        if (!address || !bytes)
+            return wrong("{}: wanted where they are and how long, found one of the two", table.name);
+        if (*bytes % table.entry_bytes != 0 || (*bytes != 0 && from(*address).size() < *bytes))
+            return wrong("{}: wanted {} bytes of the library's file, found fewer", table.name, *bytes);
+        if (table.kind_tag != 0 && tag(table.kind_tag) != table.kind)
+            return wrong("{}: wanted them to be of kind {}, found another", table.name, table.kind);
     }
     return {};
 }
@@ -260,99 +211,10 @@ Status Elf::strings() {
     return {};
 }
 
-// Only a hash table says how many symbols there are. GNU's is the one that the loader prefers.
-Status Elf::count_symbols() {
-    if (tag(DT_SYMENT).value_or(0) != sizeof(Elf64_Sym) || !tag(DT_SYMTAB))
-        return wrong("symbol table: wanted one of {} bytes a symbol, found none", sizeof(Elf64_Sym));
-    symbols_ = from(*tag(DT_SYMTAB));
-    if (const auto gnu = tag(DT_GNU_HASH)) return count_by_gnu_hash(*gnu);
-    const auto hash = from(tag(DT_HASH).value_or(0));
-    if (!tag(DT_HASH) || hash.size() < 8) return wrong("symbol hash table: wanted one, found none");
-    const uint64_t buckets = at<uint32_t>(hash, 0), count = at<uint32_t>(hash, 4);
-    if (buckets == 0 || (2 + buckets + count) * 4 > hash.size() || count * sizeof(Elf64_Sym) > symbols_.size())
-        return wrong("symbol table: wanted {} symbols in the library's file, found fewer", count);
-    symbols_ = symbols_.first(count * sizeof(Elf64_Sym));
-    return {};
-}
-
-// Header, Bloom filter, buckets, then a word for each symbol from `first` on whose lowest bit ends a chain. The chain
-// of the highest bucket is the last one.
-Status Elf::count_by_gnu_hash(uint64_t address) {
-    const auto table = from(address);
-    if (table.size() < 16) return wrong("symbol hash table: wanted 16 bytes, found {}", table.size());
-    const uint64_t buckets = at<uint32_t>(table, 0), first = at<uint32_t>(table, 4), words = at<uint32_t>(table, 8);
-    const uint64_t chains = 16 + words * 8 + buckets * 4;
-    if (buckets == 0 || words == 0 || (words & (words - 1)) != 0 || chains > table.size())
-        return wrong("symbol hash table: wanted {} buckets and {} words of filter in the file, found fewer", buckets,
-                     words);
-    uint64_t last = 0;
-    for (uint64_t i = 0; i < buckets; ++i) {
-        const uint64_t start = at<uint32_t>(table, 16 + words * 8 + i * 4);
-        if (start != 0 && start < first)
-            return wrong("symbol hash table: wanted symbols from {} on, found {}", first, start);
-        last = std::max(last, start);
-    }
-    uint64_t count = first;
-    if (last != 0) {
-        const auto word = [&](uint64_t symbol) { return chains + (symbol - first) * 4; };
-        while (word(last) + 4 <= table.size() && (at<uint32_t>(table, word(last)) & 1) == 0) ++last;
-        if (word(last) + 4 > table.size())
-            return wrong("symbol hash table: wanted an end of the last chain, found none");
-        count = last + 1;
-    }
-    if (count * sizeof(Elf64_Sym) > symbols_.size())
-        return wrong("symbol table: wanted {} symbols in the library's file, found fewer", count);
-    symbols_ = symbols_.first(count * sizeof(Elf64_Sym));
-    return {};
-}
-
-Status Elf::symbols() {
-    std::optional<Elf64_Sym> found;
-    for (uint64_t i = 0; i < symbols_.size(); i += sizeof(Elf64_Sym)) {
-        const auto symbol = at<Elf64_Sym>(symbols_, i);
-        if (symbol.st_name >= strings_.size())
-            return wrong("symbol {}: wanted a name within {} bytes, found it at {}", i / sizeof(Elf64_Sym),
-                         strings_.size(), symbol.st_name);
-        const auto name = strings_.subspan(symbol.st_name);
-        if (symbol.st_shndx != SHN_UNDEF && name.size() > kEntrySymbol.size() &&
-            std::memcmp(name.data(), kEntrySymbol.data(), kEntrySymbol.size()) == 0 &&
-            name[kEntrySymbol.size()] == std::byte{0})
-            found = symbol;
-    }
-    if (!found) return wrong("wanted the symbol {}, found none", kEntrySymbol);
-    return entry(*found);
-}
-
-Status Elf::entry(const Elf64_Sym& symbol) {
-    const unsigned type = ELF64_ST_TYPE(symbol.st_info);
-    if (type != STT_OBJECT)
-        return wrong("{}: wanted data ({}), found a symbol of type {}", kEntrySymbol, STT_OBJECT, type);
-    if (symbol.st_size < kEntryBytes)
-        return wrong("{}: wanted at least {} bytes, found {}", kEntrySymbol, kEntryBytes, symbol.st_size);
-    if (!loaded(symbol.st_value, symbol.st_size))
-        return wrong("{}: wanted it within a loaded segment, found it at {:#x}", kEntrySymbol, symbol.st_value);
-    return {};
-}
-
-Status Elf::relocations(const Table& table) {
-    const uint64_t bytes = tag(table.size_tag).value_or(0);
-    if (bytes == 0) return {};
-    const auto list = from(*tag(table.address_tag)).first(bytes);
-    for (uint64_t i = 0; i < bytes; i += sizeof(Elf64_Rela)) {
-        const auto relocation = at<Elf64_Rela>(list, i);
-        const uint64_t symbol = ELF64_R_SYM(relocation.r_info);
-        if (ELF64_R_TYPE(relocation.r_info) == 0) continue;  // NONE, on every machine
-        if (symbol * sizeof(Elf64_Sym) >= symbols_.size() || !loaded(relocation.r_offset, sizeof(uint64_t)))
-            return wrong("{} {}: wanted a symbol and an address of the library, found {} and {:#x}", table.name,
-                         i / sizeof(Elf64_Rela), symbol, relocation.r_offset);
-    }
-    return {};
-}
-
-}  // namespace
+}  // namespace elf
 
 Result<void> look_at_elf(std::span<const std::byte> file) {
-    return Elf(file).look();
+    return elf::Elf(file).look();
 }
 
 }  // namespace vks

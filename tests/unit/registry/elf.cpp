@@ -166,6 +166,10 @@ auto segment(uint32_t type, const std::function<void(Elf64_Phdr&)>& edit, int nt
 auto tag(int64_t which, uint64_t value) {
     return [=](std::string& file) { set_tag(file, which, value); };
 }
+// As if the entry weren't there.
+auto untag(int64_t which) {
+    return [=](std::string& file) { put(file, tag_offset(file, which), int64_t{DT_DEBUG}); };
+}
 auto symbol(const std::function<void(Elf64_Sym&)>& edit) {
     return [=](std::string& file) { edit_symbol(file, edit); };
 }
@@ -228,7 +232,13 @@ TEST_F(Elf, TablesThatAreWrong) {
          {"constructors: wanted", tag(DT_INIT_ARRAYSZ, 1 << 20)},
          {"destructors: wanted", tag(DT_FINI_ARRAY, 1 << 30)},
          {"wanted names within", tag(DT_NEEDED, 1 << 20)},
-         {"symbol table: wanted one of 24 bytes", tag(DT_SYMENT, 16)},
+         {"string table: wanted them to be of kind 24", tag(DT_SYMENT, 16)},
+         {"relocations: wanted them to be of kind 24", tag(DT_RELAENT, 23)},
+         {"relocations of functions: wanted them to be of kind 7", tag(DT_PLTREL, DT_REL)},
+         {"constructors: wanted where they are and how long", untag(DT_INIT_ARRAYSZ)},
+         {"destructors: wanted where they are and how long", untag(DT_FINI_ARRAY)},
+         {"symbol table: wanted one, found none", untag(DT_SYMTAB)},
+         {"symbol hash table: wanted one, found none", untag(DT_GNU_HASH)},
          {"symbols in the library's file", tag(DT_SYMTAB, 1 << 30)},
          {"symbol hash table: wanted 16 bytes", tag(DT_GNU_HASH, 1 << 30)},
          {"symbol hash table: wanted 0 buckets",
@@ -236,15 +246,49 @@ TEST_F(Elf, TablesThatAreWrong) {
          {"symbol hash table: wanted 4294967295 buckets",
           [](std::string& f) { put(f, tag_value(f, DT_GNU_HASH), UINT32_MAX); }},
          {"and 3 words of filter", [](std::string& f) { put(f, tag_value(f, DT_GNU_HASH) + 8, uint32_t{3}); }},
-         {"symbols in the library's file",
-          [](std::string& f) {
+         {"symbols in the library's file", [](std::string& f) {
               put(f, tag_value(f, DT_GNU_HASH) + 4, uint32_t{1} << 30);
               const uint64_t words = at<uint32_t>(f, tag_value(f, DT_GNU_HASH) + 8);
               for (uint32_t i = 0; i < at<uint32_t>(f, tag_value(f, DT_GNU_HASH)); ++i)
                   put(f, tag_value(f, DT_GNU_HASH) + 16 + words * 8 + i * 4, uint32_t{0});
-          }},
-         {"wanted a symbol and an address of the library",
-          [](std::string& f) { put(f, tag_value(f, DT_RELA), uint64_t{1} << 40); }}});
+          }}});
+}
+
+auto relocation(uint64_t number, const std::function<void(Elf64_Rela&)>& edit) {
+    return [=](std::string& file) {
+        const uint64_t offset = tag_value(file, DT_RELA) + number * sizeof(Elf64_Rela);
+        auto relocation = at<Elf64_Rela>(file, offset);
+        edit(relocation);
+        put(file, offset, relocation);
+    };
+}
+auto needed_version(const std::function<void(Elf64_Verneed&)>& edit) {
+    return [=](std::string& file) {
+        auto needed = at<Elf64_Verneed>(file, tag_value(file, DT_VERNEED));
+        edit(needed);
+        put(file, tag_value(file, DT_VERNEED), needed);
+    };
+}
+
+TEST_F(Elf, LinksThatAreWrong) {
+    const uint64_t last = tag_value(good_, DT_RELASZ) / sizeof(Elf64_Rela) - 1;
+    expect_refusals(
+        good_, {{"relocation 0: wanted type", relocation(0, [](auto& r) { r.r_info = 1; })},
+                {"wanted an address to write to", relocation(0, [](auto& r) { r.r_offset = uint64_t{1} << 40; })},
+                {"wanted an address to write to", relocation(0, [](auto& r) { r.r_offset = 64; })},
+                {"wanted an address of the library", relocation(0, [](auto& r) { r.r_addend = -1; })},
+                {"wanted a symbol of the library", relocation(last, [](auto& r) { r.r_info |= uint64_t{1} << 60; })},
+                {"init function: wanted it in a segment to run", tag(DT_INIT, 64)},
+                {"fini function: wanted it in a segment to run", tag(DT_FINI, UINT64_MAX)},
+                {"symbol versions: wanted", tag(DT_VERSYM, 1 << 30)},
+                {"symbol versions: wanted a list", untag(DT_VERSYM)},
+                {"wanted a version up to 1", untag(DT_VERNEED)},
+                {"wanted a version up to", [](std::string& f) { put(f, tag_value(f, DT_VERSYM) + 2, uint16_t{999}); }},
+                {"needed versions: wanted an end", tag(DT_VERNEED, 1 << 30)},
+                {"needed versions: wanted an end", needed_version([](auto& n) { n.vn_aux = UINT32_MAX; })},
+                {"needed versions: wanted an end", needed_version([](auto& n) { n.vn_next = 0x7fffffff; })},
+                {"wanted a library that is needed", needed_version([](auto& n) { n.vn_file = UINT32_MAX; })},
+                {"wanted a library that is needed", needed_version([](auto& n) { n.vn_file += 1; })}});
 }
 
 TEST_F(Elf, EntriesThatAreWrong) {
