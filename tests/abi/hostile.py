@@ -121,6 +121,9 @@ class Program:
         self.program = installed.install(args.cmake, args.build, args.work)
         self.folder = args.work / "prefix" / "lib" / "vkseek" / "plugins"
         self.golden = installed.Golden(args.golden)
+        for path in self.folder.iterdir():
+            if path.name != "libvkseek_cpu.so":
+                path.unlink()
 
     def beside(self, name, place, judge):
         """With the plugin that `place` puts there: what is listed goes to `judge`; the CPU plugin must be unharmed."""

@@ -34,6 +34,7 @@ TEST(Lists, PluginsSayWhatTheyOfferOrWhyTheyWereRefused) {
     EXPECT_TRUE((*cpu)["abi"].template get<std::string>().starts_with("1."));
     const auto ops = (*cpu)["ops"].template get<std::vector<std::string>>();
     EXPECT_NE(std::find(ops.begin(), ops.end(), "mla_attention/1"), ops.end());
+    EXPECT_EQ((*cpu)["devices"], nlohmann::json::parse(R"([{"id": "cpu", "usable": true}])"));
     EXPECT_NE(run_program({"plugins", "--plugin-dir", dir.path()}).out.find("refused: "), std::string::npos);
 }
 
