@@ -63,12 +63,13 @@ bool is_op_id(std::string_view text) {
     return !revision.empty() && std::all_of(revision.begin(), revision.end(), digit);
 }
 
-// A table of at least `wanted` bytes, all of which can be read.
-std::string check_size(const AddressSpace& memory, const char* name, const uint64_t* size, uint64_t wanted) {
-    if (memory.readable(size) < wanted || reinterpret_cast<uintptr_t>(size) % alignof(uint64_t) != 0)
-        return fmt::format("{}: wanted an address, found {}", name, static_cast<const void*>(size));
-    if (*size < wanted || *size > kMaxTable)
-        return fmt::format("{}: wanted a size from {}, found {}", name, wanted, *size);
+// A table that begins with its size: at least `wanted` bytes, all of which can be read.
+std::string check_size(const AddressSpace& memory, const char* name, const void* table, uint64_t wanted) {
+    if (memory.readable(table) < wanted || reinterpret_cast<uintptr_t>(table) % alignof(uint64_t) != 0)
+        return fmt::format("{}: wanted an address, found {}", name, table);
+    const uint64_t size = *static_cast<const uint64_t*>(table);
+    if (size < wanted || size > kMaxTable)
+        return fmt::format("{}: wanted a size from {}, found {}", name, wanted, size);
     return {};
 }
 
@@ -101,7 +102,7 @@ std::string check_functions(const AddressSpace& memory, const vks_plugin& p) {
 
 // The minor is of the header that the plugin was built with; a later one only adds to what is asked of it here.
 std::string check_table(const AddressSpace& memory, const vks_plugin* table) {
-    std::string problem = check_size(memory, "plugin table", &table->size, kPluginSize);
+    std::string problem = check_size(memory, "plugin table", table, kPluginSize);
     if (!problem.empty()) return problem;
     const vks_plugin& p = *table;
     if (p.major != VKS_ABI_MAJOR) return fmt::format("plugin table: wanted major {}, found {}", VKS_ABI_MAJOR, p.major);
@@ -113,7 +114,7 @@ std::string check_table(const AddressSpace& memory, const vks_plugin* table) {
         return fmt::format("plugin name: wanted [a-z0-9_]{{1,31}}, found {:.40}",
                            plugin_text(name.data(), name.size()));
     if (!p.device) return "plugin table: device is missing";
-    problem = check_size(memory, "device table", &p.device->size, kDeviceApiSize);
+    problem = check_size(memory, "device table", p.device, kDeviceApiSize);
     return problem.empty() ? check_functions(memory, p) : problem;
 }
 
