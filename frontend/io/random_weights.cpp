@@ -8,6 +8,8 @@
 #include <memory>
 #include <numbers>
 
+#include "frontend/io/e4m3.h"
+
 namespace vks {
 namespace {
 
@@ -33,38 +35,12 @@ void fill_normal(std::array<float, kQuantiles>& normal) {
     }
 }
 
-// Values of the codes 0 to 126: 4 bits of exponent with bias 7, 3 of mantissa, no infinity; 127 is NaN.
-std::array<float, 127> e4m3_values() {
-    std::array<float, 127> values;
-    for (size_t code = 0; code < values.size(); ++code) {
-        const int exponent = static_cast<int>(code >> 3);
-        const auto mantissa = static_cast<float>(code & 7);
-        values[code] = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
-    }
-    return values;
-}
-
-// Nearest, ties to the even code, saturating.
-uint8_t encode_e4m3(const std::array<float, 127>& values, float x) {
-    const float magnitude = std::fabs(x);
-    const auto above = std::ranges::lower_bound(values, magnitude);
-    auto code = static_cast<size_t>(above - values.begin());
-    if (code == values.size()) {
-        --code;
-    } else if (code > 0) {
-        const float up = values[code] - magnitude, down = magnitude - values[code - 1];
-        if (down < up || (down == up && code % 2 == 1)) --code;
-    }
-    return static_cast<uint8_t>(code | (std::signbit(x) ? 0x80 : 0));
-}
-
 const Tables& tables() {
     static const std::unique_ptr<const Tables> made = [] {
         auto t = std::make_unique<Tables>();
         fill_normal(t->normal);
-        const auto values = e4m3_values();
         for (size_t i = 0; i < kQuantiles; ++i) {
-            t->e4m3[i] = encode_e4m3(values, t->normal[i] * static_cast<float>(kCodeDeviation));
+            t->e4m3[i] = encode_e4m3(t->normal[i] * static_cast<float>(kCodeDeviation));
         }
         return t;
     }();

@@ -20,10 +20,6 @@ Error write_error(const std::filesystem::path& path, int error) {
     return bad_input("output ({}): wanted to write it, found: {}", path.string(), std::strerror(error));
 }
 
-std::string json_string(const std::string& text) {
-    return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
-}
-
 // The length, the JSON and spaces up to a multiple of 8, so that the data begins aligned.
 std::string encode_header(std::span<const TensorInfo> tensors) {
     std::string json = R"({"__metadata__":{"format":"pt"})";
@@ -45,6 +41,10 @@ std::string encode_header(std::span<const TensorInfo> tensors) {
 }
 
 }  // namespace
+
+std::string json_string(const std::string& text) {
+    return nlohmann::json(text).dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+}
 
 uint64_t TensorInfo::bytes() const {
     const uint64_t bits = static_cast<uint64_t>(shape.elements()) * dtype_bits(dtype);
@@ -72,7 +72,10 @@ Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path&
     std::ranges::stable_sort(writer.tensors_, std::greater{}, [](const TensorInfo& t) { return dtype_bits(t.dtype); });
     const std::string header = encode_header(writer.tensors_);
     writer.file_bytes_ = header.size();
-    for (const TensorInfo& tensor : writer.tensors_) writer.file_bytes_ += tensor.bytes();
+    for (const TensorInfo& tensor : writer.tensors_) {
+        writer.begin_.push_back(writer.file_bytes_);
+        writer.file_bytes_ += tensor.bytes();
+    }
 
     writer.target_ = target;
     // O_EXCL: the name is ours alone, also beside another process that writes the same target.
@@ -90,7 +93,9 @@ SafetensorsWriter::SafetensorsWriter(SafetensorsWriter&& other) noexcept
       temporary_(std::move(other.temporary_)),
       tensors_(std::move(other.tensors_)),
       fd_(std::exchange(other.fd_, -1)),
+      begin_(std::move(other.begin_)),
       at_(other.at_),
+      written_(other.written_),
       file_bytes_(other.file_bytes_) {}
 
 SafetensorsWriter::~SafetensorsWriter() {
@@ -99,26 +104,40 @@ SafetensorsWriter::~SafetensorsWriter() {
     unlink(temporary_.c_str());
 }
 
-Status SafetensorsWriter::write(std::span<const std::byte> bytes) {
-    CHECK(bytes.size() <= file_bytes_ - at_, "{}: more bytes than the header says", target_.string());
+Status SafetensorsWriter::put(uint64_t at, std::span<const std::byte> bytes) {
+    written_ += bytes.size();
     while (!bytes.empty()) {
-        const ssize_t done = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(at_));
+        const ssize_t done = pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(at));
         if (done < 0 && errno == EINTR) continue;
         if (done < 0) return write_error(target_, errno);
         bytes = bytes.subspan(static_cast<size_t>(done));
-        at_ += static_cast<uint64_t>(done);
+        at += static_cast<uint64_t>(done);
     }
     return {};
+}
+
+Status SafetensorsWriter::write(std::span<const std::byte> bytes) {
+    CHECK(bytes.size() <= file_bytes_ - at_, "{}: more bytes than the header says", target_.string());
+    at_ += bytes.size();
+    return put(at_ - bytes.size(), bytes);
+}
+
+Status SafetensorsWriter::write_at(size_t tensor, uint64_t offset, std::span<const std::byte> bytes) {
+    const uint64_t size = tensors_[tensor].bytes();
+    CHECK(offset <= size && bytes.size() <= size - offset, "{}: more bytes than tensor {} has", target_.string(),
+          tensors_[tensor].name);
+    return put(begin_[tensor] + offset, bytes);
 }
 
 Status SafetensorsWriter::skip(uint64_t bytes) {
     CHECK(bytes <= file_bytes_ - at_, "{}: more bytes than the header says", target_.string());
     at_ += bytes;
+    written_ += bytes;
     return {};
 }
 
 Status SafetensorsWriter::finish() {
-    CHECK(at_ == file_bytes_, "{}: {} of {} bytes were written", target_.string(), at_, file_bytes_);
+    CHECK(written_ == file_bytes_, "{}: {} of {} bytes were written", target_.string(), written_, file_bytes_);
     // Gives a hole at the end its size.
     if (ftruncate(fd_, static_cast<off_t>(file_bytes_)) != 0) return write_error(target_, errno);
     // Some file systems report a full disk only here.

@@ -40,15 +40,20 @@ public:
     Status write(std::span<const std::byte> bytes);
     // The next bytes are zeros and take no room on the disk (a hole).
     Status skip(uint64_t bytes);
+    // Bytes of tensors()[tensor] from `offset` on, out of turn; a file is written all in order or all out of turn.
+    Status write_at(size_t tensor, uint64_t offset, std::span<const std::byte> bytes);
     // All bytes must have been written. Puts the file in its place, over one that was there.
     Status finish();
 
 private:
     SafetensorsWriter() = default;
+    Status put(uint64_t at, std::span<const std::byte> bytes);
     std::filesystem::path target_, temporary_;
     std::vector<TensorInfo> tensors_;
     int fd_ = -1;
-    uint64_t at_ = 0, file_bytes_ = 0;
+    std::vector<uint64_t> begin_;  // of each tensor in the file
+    uint64_t at_ = 0;              // where the next bytes go, when they come in order
+    uint64_t written_ = 0, file_bytes_ = 0;
 };
 
 // A tensor in memory; borrowed.
@@ -56,6 +61,9 @@ struct TensorData {
     TensorInfo info;
     const void* data = nullptr;  // info.bytes() bytes
 };
+
+// A name as JSON, quotes and all; ASCII.
+std::string json_string(const std::string& text);
 
 // The whole file at once.
 Status write_safetensors(const std::filesystem::path& target, std::span<const TensorData> tensors);

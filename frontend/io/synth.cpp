@@ -1,19 +1,14 @@
-// Which tensors a synthetic checkpoint has, how they are cut into files, and the threads that write them.
+// Which tensors a synthetic checkpoint has and what fills them.
 #include "frontend/io/synth.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <fstream>
-#include <mutex>
-#include <optional>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "backend/base/bad_input.h"
 #include "frontend/io/random_weights.h"
-#include "frontend/io/safetensors_writer.h"
+#include "frontend/io/shards.h"
 #include "frontend/model/layout.h"
 
 namespace vks {
@@ -31,7 +26,6 @@ struct SynthTensor {
     double mean = 0, deviation = 0;
     std::string stream;  // tensors of the same stream are copies of each other
 };
-using Shard = std::vector<SynthTensor>;
 
 bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> endings) {
     return std::ranges::any_of(endings, [&](std::string_view ending) { return name.ends_with(ending); });
@@ -75,26 +69,21 @@ void append_tensors(const TensorSpec& spec, const ModelConfig& config, std::vect
     tensors.push_back(std::move(scale));
 }
 
-// The tensors in the order of the layers, cut into files.
-std::vector<Shard> plan_shards(const SynthOptions& options) {
+// The tensors in the order of the layers.
+std::vector<SynthTensor> list_tensors(const ModelConfig& config) {
     std::vector<SynthTensor> tensors;
-    const Status listed = for_each_tensor(options.config, [&](const TensorSpec& spec) -> Status {
-        if (!spec.optional) append_tensors(spec, options.config, tensors);
+    const Status listed = for_each_tensor(config, [&](const TensorSpec& spec) -> Status {
+        if (!spec.optional) append_tensors(spec, config, tensors);
         return {};
     });
     CHECK(listed, "listing tensors failed: {}", listed.error().text);
-    std::vector<Shard> shards(1);
-    uint64_t bytes = 0;
-    for (SynthTensor& tensor : tensors) {
-        const uint64_t size = tensor.info.bytes();
-        if (!shards.back().empty() && bytes + size > options.max_shard_bytes) {
-            shards.emplace_back();
-            bytes = 0;
-        }
-        bytes += size;
-        shards.back().push_back(std::move(tensor));
-    }
-    return shards;
+    return tensors;
+}
+
+ShardSet cut(const SynthOptions& options, const std::vector<SynthTensor>& tensors) {
+    std::vector<ShardSet::Group> groups;
+    for (const SynthTensor& tensor : tensors) groups.push_back({tensor.info});
+    return ShardSet({options.out, options.max_shard_bytes, options.threads, options.progress}, groups);
 }
 
 void fill(const SynthTensor& tensor, RandomStream& stream, std::span<std::byte> bytes) {
@@ -111,87 +100,28 @@ void fill(const SynthTensor& tensor, RandomStream& stream, std::span<std::byte> 
     }
 }
 
-// Writes the shards of one checkpoint; the threads share it.
+// What fills the files of one checkpoint; the threads share it.
 class Job {
 public:
-    explicit Job(const SynthOptions& options) : options_(options), shards_(plan_shards(options)) {
-        for (const Shard& shard : shards_) {
-            for (const SynthTensor& tensor : shard) total_ += tensor.info.bytes();
-        }
+    explicit Job(const SynthOptions& options)
+        : options_(options), tensors_(list_tensors(options.config)), shards_(cut(options, tensors_)) {
+        for (const SynthTensor& tensor : tensors_) by_name_.emplace(tensor.info.name, &tensor);
     }
 
-    uint64_t total() const { return total_; }
-
-    fs::path shard_path(size_t i) const {
-        if (shards_.size() == 1) return options_.out / "model.safetensors";
-        return options_.out / fmt::format("model-{:05}-of-{:06}.safetensors", i + 1, shards_.size());
-    }
-
+    ShardSet& shards() { return shards_; }
     Status write_all() {
-        const size_t wanted = options_.threads > 0 ? options_.threads : std::thread::hardware_concurrency();
-        std::vector<std::thread> threads;
-        for (size_t i = 1; i < std::min(wanted, shards_.size()); ++i) threads.emplace_back([this] { work(); });
-        work();
-        for (std::thread& thread : threads) thread.join();
-        if (failure_) return *failure_;
-        return {};
-    }
-
-    Status write_index() const {
-        if (shards_.size() == 1) return {};
-        std::string json =
-            fmt::format("{{\n  \"metadata\": {{\n    \"total_size\": {}\n  }},\n  \"weight_map\": {{", total_);
-        const char* separator = "\n";
-        for (size_t i = 0; i < shards_.size(); ++i) {
-            const std::string file = shard_path(i).filename().string();
-            for (const SynthTensor& tensor : shards_[i]) {
-                json += fmt::format("{}    \"{}\": \"{}\"", separator, tensor.info.name, file);
-                separator = ",\n";
-            }
-        }
-        return write_text(options_.out / "model.safetensors.index.json", json + "\n  }\n}\n");
-    }
-
-    static Status write_text(const fs::path& path, const std::string& text) {
-        std::ofstream file(path, std::ios::binary);
-        file << text;
-        file.close();
-        if (!file) return bad_input("output ({}): wanted to write it, found the file system refusing", path.string());
-        return {};
-    }
-
-    void remove_all() const {
-        std::error_code ignored;
-        for (size_t i = 0; i < shards_.size(); ++i) fs::remove(shard_path(i), ignored);
-        for (const char* name : {"model.safetensors.index.json", "config.json"})
-            fs::remove(options_.out / name, ignored);
+        return shards_.write([this](SafetensorsWriter& writer) { return write_shard(writer); });
     }
 
 private:
-    void work() {
+    Status write_shard(SafetensorsWriter& writer) {
         std::vector<std::byte> buffer(options_.sparse ? 0 : kBuffer);
-        for (size_t i = next_++; i < shards_.size() && !failed_; i = next_++) {
-            const Status status = write_shard(i, buffer);
-            if (status) continue;
-            failed_ = true;
-            const std::lock_guard lock(mutex_);
-            if (!failure_) failure_ = status.error();
-        }
-    }
-
-    Status write_shard(size_t i, std::span<std::byte> buffer) {
-        std::vector<TensorInfo> infos;
-        std::unordered_map<std::string_view, const SynthTensor*> by_name;
-        for (const SynthTensor& tensor : shards_[i]) {
-            infos.push_back(tensor.info);
-            by_name.emplace(tensor.info.name, &tensor);
-        }
-        VKS_ASSIGN(SafetensorsWriter writer, SafetensorsWriter::create(shard_path(i), std::move(infos)));
         for (const TensorInfo& info : writer.tensors()) {
-            VKS_TRY(options_.sparse ? writer.skip(info.bytes()) : write_tensor(*by_name.at(info.name), buffer, writer));
-            if (options_.sparse) report(info.bytes());
+            VKS_TRY(options_.sparse ? writer.skip(info.bytes())
+                                    : write_tensor(*by_name_.at(info.name), buffer, writer));
+            if (options_.sparse) shards_.report(info.bytes());
         }
-        return writer.finish();
+        return {};
     }
 
     Status write_tensor(const SynthTensor& tensor, std::span<std::byte> buffer, SafetensorsWriter& writer) {
@@ -201,28 +131,18 @@ private:
             fill(tensor, stream, piece);
             VKS_TRY(writer.write(piece));
             left -= piece.size();
-            report(piece.size());
+            shards_.report(piece.size());
         }
         return {};
     }
 
-    void report(uint64_t bytes) {
-        if (!options_.progress) return;
-        const std::lock_guard lock(mutex_);
-        options_.progress(done_ += bytes, total_);
-    }
-
     const SynthOptions& options_;
-    const std::vector<Shard> shards_;
-    uint64_t total_ = 0;
-    std::atomic<size_t> next_{0};
-    std::atomic<bool> failed_{false};
-    std::mutex mutex_;
-    uint64_t done_ = 0;             // guarded by mutex_
-    std::optional<Error> failure_;  // guarded by mutex_ while threads run
+    const std::vector<SynthTensor> tensors_;
+    std::unordered_map<std::string_view, const SynthTensor*> by_name_;
+    ShardSet shards_;
 };
 
-Status prepare_folder(const SynthOptions& options, uint64_t bytes) {
+Status prepare_folder(const SynthOptions& options, const ShardSet& shards) {
     std::error_code error;
     fs::create_directories(options.out, error);
     if (error) return bad_input("output ({}): wanted a folder, found: {}", options.out.string(), error.message());
@@ -234,13 +154,7 @@ Status prepare_folder(const SynthOptions& options, uint64_t bytes) {
         }
     }
     if (error) return bad_input("output ({}): wanted a folder, found: {}", options.out.string(), error.message());
-    if (options.sparse) return {};
-    const fs::space_info space = fs::space(options.out, error);
-    if (!error && space.available < bytes) {
-        return bad_input("output ({}): wanted room for {} bytes, found {}", options.out.string(), bytes,
-                         space.available);
-    }
-    return {};
+    return options.sparse ? Status() : shards.check_room();
 }
 
 Status copy_tokenizer(const SynthOptions& options) {
@@ -260,17 +174,21 @@ Status copy_tokenizer(const SynthOptions& options) {
 Status write_model(const SynthOptions& options, Job& job) {
     VKS_TRY(copy_tokenizer(options));
     VKS_TRY(job.write_all());
-    VKS_TRY(job.write_index());
-    return Job::write_text(options.out / "config.json", config_json(options.config));
+    VKS_TRY(job.shards().write_index());
+    return write_text(options.out / "config.json", config_json(options.config));
 }
 
 }  // namespace
 
 Status synth(const SynthOptions& options) {
     Job job(options);
-    VKS_TRY(prepare_folder(options, job.total()));
+    VKS_TRY(prepare_folder(options, job.shards()));
     Status status = write_model(options, job);
-    if (!status) job.remove_all();
+    if (!status) {
+        std::error_code ignored;
+        job.shards().remove();
+        fs::remove(options.out / "config.json", ignored);
+    }
     return status;
 }
 

@@ -7,6 +7,7 @@
 
 #include "backend/base/result.h"
 #include "frontend/io/config.h"
+#include "frontend/io/shards.h"
 
 namespace vks {
 
@@ -16,9 +17,9 @@ struct SynthOptions {
     uint64_t seed = 0;
     // All weights are zeros that take no room on the disk: the full layout, for loaders and planners.
     bool sparse = false;
-    std::filesystem::path tokenizer_dir;       // if not empty: tokenizer.json and tokenizer_config.json are copied
-    uint64_t max_shard_bytes = 4'260'000'000;  // of tensors; as in the release, which so comes to 163 shards
-    unsigned threads = 0;                      // 0: as many as there are processors, at most one a shard
+    std::filesystem::path tokenizer_dir;  // if not empty: tokenizer.json and tokenizer_config.json are copied
+    uint64_t max_shard_bytes = kReleasedShardBytes;
+    unsigned threads = 0;  // 0: as many as there are processors, at most one a shard
     std::function<void(uint64_t, uint64_t)>
         progress;  // bytes done, bytes in all; may come from any thread, one at a time
 };

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "frontend/io/checkpoint.h"
+#include "frontend/io/e4m3.h"
 #include "frontend/io/random_weights.h"
 #include "frontend/model/inspect.h"
 #include "frontend/model/shapes.h"
@@ -30,11 +31,8 @@ double power(const TensorView& tensor, const TensorView* scale = nullptr) {
         if (tensor.dtype == DType::kF32) std::memcpy(&value, tensor.data + 4 * i, 4);
         if (tensor.dtype == DType::kBF16) std::memcpy(reinterpret_cast<char*>(&value) + 2, tensor.data + 2 * i, 2);
         if (tensor.dtype == DType::kF8E4M3) {
-            const auto code = static_cast<unsigned>(tensor.data[i]);
-            const int exponent = static_cast<int>(code >> 3 & 15);
-            const auto mantissa = static_cast<float>(code & 7);
-            EXPECT_NE(code & 0x7f, 0x7fu) << "NaN";
-            value = exponent == 0 ? std::ldexp(mantissa, -9) : std::ldexp(8 + mantissa, exponent - 10);
+            value = decode_e4m3(static_cast<uint8_t>(tensor.data[i]));
+            EXPECT_FALSE(std::isnan(value));
         }
         if (scale != nullptr) {
             const size_t block = i / cols / 128 * static_cast<size_t>(scale->shape[1]) + i % cols / 128;
