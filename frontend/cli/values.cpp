@@ -158,4 +158,21 @@ Result<std::vector<std::string>> parse_list(const std::string& text, std::string
     return items;
 }
 
+Result<uint64_t> parse_size(const std::string& text, std::string_view option) {
+    constexpr std::string_view kSuffixes = "kMGT";
+    constexpr double kMost = 1e18;
+    std::string_view digits = text;
+    double factor = 1;
+    if (const size_t power = text.empty() ? std::string::npos : kSuffixes.find(text.back());
+        power != std::string::npos) {
+        digits.remove_suffix(1);
+        for (size_t i = 0; i <= power; ++i) factor *= 1000;
+    }
+    const auto value = parse<double>(digits);
+    if (!value || !(*value * factor >= 1 && *value * factor <= kMost)) {
+        return usage_error("size", option, "a number of bytes, or of k, M, G or T, such as 2G", quote(text, 40));
+    }
+    return static_cast<uint64_t>(*value * factor);
+}
+
 }  // namespace vks

@@ -42,4 +42,7 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view
 // "vulkan:0,cpu": names separated by commas, none empty.
 Result<std::vector<std::string>> parse_list(const std::string& text, std::string_view option);
 
+// "2G": bytes; k, M, G and T are decimal. At least 1.
+Result<uint64_t> parse_size(const std::string& text, std::string_view option);
+
 }  // namespace vks

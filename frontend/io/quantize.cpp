@@ -1,0 +1,314 @@
+// Reading a checkpoint in rows of blocks and writing it in FP8. Files are read, not looked at through their maps: one
+// that shrinks meanwhile is then an Error like any other, and what was written can be removed.
+#include "frontend/io/quantize.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "backend/base/bad_input.h"
+#include "frontend/io/checkpoint.h"
+#include "frontend/io/e4m3.h"
+#include "frontend/io/json.h"
+#include "frontend/model/layout.h"
+
+namespace vks {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr uint64_t kPiece = 4 << 20;  // bytes copied at a time
+constexpr uint64_t kMaxSmallFile = 256 << 20;
+
+// What belongs to a checkpoint besides weights and config.json, copied where it is there.
+constexpr std::array kCopied = {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
+                                "special_tokens_map.json", "chat_template.jinja"};
+
+float to_float(DType dtype, const std::byte* element) {
+    if (dtype == DType::kF32) {
+        float value;
+        std::memcpy(&value, element, sizeof value);
+        return value;
+    }
+    uint16_t half;
+    std::memcpy(&half, element, sizeof half);
+    if (dtype == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
+    const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
+    float value = static_cast<float>(magnitude) * 0x1p-24f;  // subnormal
+    if (magnitude >= 0x400u) value = std::bit_cast<float>((magnitude << 13) + (112u << 23));
+    if (magnitude >= 0x7c00u) value = std::bit_cast<float>(0x7f800000u | magnitude << 13);
+    return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
+}
+
+Status read_exactly(const TensorView& tensor, uint64_t offset, std::span<std::byte> bytes) {
+    offset += static_cast<uint64_t>(tensor.data - tensor.file->data());
+    while (!bytes.empty()) {
+        const ssize_t got = pread(tensor.file->fd(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) {
+            return bad_input("tensor {} ({}): wanted {} more bytes, found {}", quote(tensor.name), tensor.file_name(),
+                             bytes.size(), got == 0 ? "the file's end: it was truncated" : std::strerror(errno));
+        }
+        bytes = bytes.subspan(static_cast<size_t>(got));
+        offset += static_cast<uint64_t>(got);
+    }
+    return {};
+}
+
+// Sums of squares over weights: of what was lost, and of all.
+struct Squares {
+    double error = 0, all = 0;
+};
+
+void add_squares(std::span<const float> values, size_t cols, std::span<const uint8_t> codes,
+                 std::span<const float> scales, Squares& sums) {
+    static constexpr std::array<float, 256> kValue = [] {
+        std::array<float, 256> table{};
+        for (uint32_t code = 0; code < 256; ++code) table[code] = decode_e4m3(static_cast<uint8_t>(code));
+        return table;
+    }();
+    for (size_t row = 0; row < values.size(); row += cols) {
+        for (size_t col = 0; col < cols; ++col) {
+            const double value = values[row + col];
+            const double error = double{kValue[codes[row + col]]} * double{scales[col / kScaleBlock]} - value;
+            sums.error += error * error;
+            sums.all += value * value;
+        }
+    }
+}
+
+// One run, shared by the threads that fill shards.
+class Job {
+public:
+    Job(const QuantizeOptions& options, const Checkpoint& checkpoint, const fs::path& dir)
+        : options_(options),
+          checkpoint_(checkpoint),
+          weights_(list_weights(checkpoint)),
+          shards_({dir, options.max_shard_bytes, options.threads, options.progress}, groups()) {}
+
+    Result<QuantizeSummary> run() {
+        VKS_TRY(shards_.check_room());
+        VKS_TRY(shards_.write([this](SafetensorsWriter& writer) { return fill(writer); }));
+        VKS_TRY(shards_.write_index());
+        VKS_TRY(checkpoint_.check_unchanged());
+        summary_.tensors = checkpoint_.tensor_count();
+        summary_.quantized = weights_.size();
+        summary_.bytes_in = checkpoint_.tensor_bytes();
+        summary_.bytes_out = shards_.total_bytes();
+        summary_.shards = shards_.size();
+        if (sums_.all > 0) summary_.relative_error = std::sqrt(sums_.error / sums_.all);
+        return summary_;
+    }
+
+private:
+    using Names = std::unordered_set<std::string>;
+
+    static Names list_weights(const Checkpoint& checkpoint) {
+        Names names;
+        const Status listed = for_each_tensor(checkpoint.config(), [&](const TensorSpec& spec) -> Status {
+            if (spec.may_be_fp8) names.insert(spec.name);
+            return {};
+        });
+        CHECK(listed, "listing tensors failed: {}", listed.error().text);
+        return names;
+    }
+
+    // The tensors in the order of the files that are read, each weight with its scale.
+    std::vector<ShardSet::Group> groups() {
+        std::vector<ShardSet::Group> list;
+        for (const SafetensorsFile& file : checkpoint_.files()) {
+            for (const TensorView& tensor : file.tensors()) {
+                if (checkpoint_.find(tensor.name) != &tensor) continue;  // the index takes it from another file
+                const std::string name(tensor.name);
+                list.push_back({{name, tensor.dtype, tensor.shape}});
+                if (!weights_.contains(name)) continue;
+                summary_.parameters += static_cast<uint64_t>(tensor.shape.elements());
+                list.back().front().dtype = DType::kF8E4M3;
+                list.back().push_back(
+                    {scale_name(name), DType::kF32, {scale_blocks(tensor.shape[0]), scale_blocks(tensor.shape[1])}});
+            }
+        }
+        return list;
+    }
+
+    Status fill(SafetensorsWriter& writer) {
+        std::unordered_map<std::string_view, size_t> at;
+        for (size_t i = 0; i < writer.tensors().size(); ++i) at.emplace(writer.tensors()[i].name, i);
+        for (size_t i = 0; i < writer.tensors().size(); ++i) {
+            const std::string& name = writer.tensors()[i].name;
+            const TensorView* tensor = checkpoint_.find(name);
+            if (tensor == nullptr) continue;  // a scale, written with its weight
+            const auto scale = at.find(scale_name(name));
+            VKS_TRY(scale == at.end() ? copy(*tensor, i, writer) : convert(*tensor, i, scale->second, writer));
+        }
+        return {};
+    }
+
+    Status check_interrupt() const {
+        if (options_.interrupted == nullptr || !options_.interrupted->load()) return {};
+        return bad_input("run (Ctrl-C): wanted to finish {}, found an interrupt", options_.out.string());
+    }
+
+    Status copy(const TensorView& tensor, size_t to, SafetensorsWriter& writer) {
+        std::vector<std::byte> buffer(std::min(kPiece, tensor.bytes));
+        for (uint64_t done = 0; done < tensor.bytes;) {
+            const auto piece = std::span(buffer).first(std::min(tensor.bytes - done, kPiece));
+            VKS_TRY(check_interrupt());
+            VKS_TRY(read_exactly(tensor, done, piece));
+            VKS_TRY(writer.write_at(to, done, piece));
+            done += piece.size();
+            shards_.report(piece.size());
+        }
+        return {};
+    }
+
+    Status convert(const TensorView& tensor, size_t to, size_t scale_to, SafetensorsWriter& writer) {
+        const auto rows = static_cast<size_t>(tensor.shape[0]), cols = static_cast<size_t>(tensor.shape[1]);
+        const size_t element = dtype_bits(tensor.dtype) / 8, band = std::min<size_t>(rows, kScaleBlock) * cols;
+        std::vector<std::byte> raw(band * element);
+        std::vector<float> values(band), scales(static_cast<size_t>(scale_blocks(tensor.shape[1])));
+        std::vector<uint8_t> codes(band);
+        Squares sums;
+        for (size_t row = 0; row < rows; row += kScaleBlock) {
+            const size_t count = std::min<size_t>(rows - row, kScaleBlock) * cols;
+            VKS_TRY(check_interrupt());
+            VKS_TRY(read_exactly(tensor, row * cols * element, std::span(raw).first(count * element)));
+            for (size_t i = 0; i < count; ++i) values[i] = to_float(tensor.dtype, &raw[i * element]);
+            const std::span<const float> in = std::span(values).first(count);
+            const std::span<uint8_t> out = std::span(codes).first(count);
+            if (const auto bad = quantize_blocks(in, cols, out, scales)) {
+                return bad_input("tensor {} ({}): wanted finite weights, found {} at [{}, {}]", quote(tensor.name),
+                                 tensor.file_name(), in[*bad], row + *bad / cols, *bad % cols);
+            }
+            const auto scale_bytes = std::as_bytes(std::span(scales));
+            VKS_TRY(writer.write_at(to, row * cols, std::as_bytes(out)));
+            VKS_TRY(writer.write_at(scale_to, row / kScaleBlock * scale_bytes.size(), scale_bytes));
+            add_squares(in, cols, out, scales, sums);
+            shards_.report(count + scale_bytes.size());
+        }
+        const std::lock_guard lock(mutex_);
+        sums_.error += sums.error;
+        sums_.all += sums.all;
+        return {};
+    }
+
+    const QuantizeOptions& options_;
+    const Checkpoint& checkpoint_;
+    const Names weights_;
+    QuantizeSummary summary_;
+    ShardSet shards_;
+    std::mutex mutex_;
+    Squares sums_;  // guarded by mutex_
+};
+
+Status copy_small_files(const fs::path& in, const fs::path& out) {
+    for (const char* name : kCopied) {
+        std::error_code ignored;
+        if (!fs::exists(in / name, ignored)) continue;
+        VKS_ASSIGN(const std::string text, read_file(in / name, kMaxSmallFile));
+        VKS_TRY(write_text(out / name, text));
+    }
+    return {};
+}
+
+// config.json as it was, and what the release says of its weights. It was read and found fine before.
+Status write_config(const fs::path& in, const fs::path& out) {
+    VKS_ASSIGN(const std::string text, read_file(in / "config.json", kMaxSmallFile));
+    auto config = nlohmann::ordered_json::parse(text, nullptr, false);
+    if (!config.is_object()) return bad_input("config ({}): wanted it unchanged", (in / "config.json").string());
+    config["quantization_config"] = {{"activation_scheme", "dynamic"},
+                                     {"fmt", "e4m3"},
+                                     {"quant_method", "fp8"},
+                                     {"weight_block_size", {kScaleBlock, kScaleBlock}}};
+    return write_text(out / "config.json", config.dump(2) + "\n");
+}
+
+// `out` with links followed, so that what is renamed to it replaces the folder itself.
+Result<fs::path> resolve_target(const fs::path& out) {
+    std::error_code error;
+    fs::path target = fs::weakly_canonical(fs::absolute(out), error);
+    if (!error && !target.has_filename()) target = target.parent_path();
+    if (!error && fs::exists(target, error) && !fs::is_empty(target, error) && !error) {
+        return bad_input("output ({}): wanted an empty folder or none, found {}", out.string(),
+                         fs::is_directory(target, error) ? "files in it" : "a file");
+    }
+    if (!error && fs::exists(target, error) && !fs::is_directory(target, error)) {
+        return bad_input("output ({}): wanted an empty folder or none, found a file", out.string());
+    }
+    if (error)
+        return bad_input("output ({}): wanted an empty folder or none, found: {}", out.string(), error.message());
+    return target;
+}
+
+// A new folder beside `target`, on the same file system.
+Result<fs::path> make_temporary(const fs::path& target) {
+    for (int i = 0;; ++i) {
+        fs::path dir = fmt::format("{}.{}-{}.tmp", target.string(), getpid(), i);
+        std::error_code error;
+        if (fs::create_directory(dir, error)) return dir;
+        if (error) return bad_input("output ({}): wanted to make it, found: {}", target.string(), error.message());
+    }
+}
+
+Result<QuantizeSummary> write_all(const QuantizeOptions& options, const Checkpoint& checkpoint, const fs::path& dir,
+                                  const fs::path& target) {
+    Job job(options, checkpoint, dir);
+    VKS_TRY(copy_small_files(options.in, dir));
+    VKS_TRY(write_config(options.in, dir));
+    VKS_ASSIGN(const QuantizeSummary summary, job.run());
+    std::error_code error;
+    fs::rename(dir, target, error);
+    if (error) return bad_input("output ({}): wanted to put it there, found: {}", target.string(), error.message());
+    return summary;
+}
+
+}  // namespace
+
+std::optional<size_t> quantize_blocks(std::span<const float> values, size_t cols, std::span<uint8_t> codes,
+                                      std::span<float> scales) {
+    constexpr uint32_t kInfinity = 0x7f800000u;
+    std::ranges::fill(scales, 0.0f);
+    for (size_t block = 0; block < scales.size(); ++block) {
+        const size_t begin = block * kScaleBlock, end = std::min<size_t>(begin + kScaleBlock, cols);
+        uint32_t most = 0;  // bits of magnitudes have their order, NaN above infinity
+        for (size_t row = 0; row < values.size(); row += cols) {
+            for (size_t i = row + begin; i < row + end; ++i) {
+                most = std::max(most, std::bit_cast<uint32_t>(values[i]) & 0x7fffffffu);
+            }
+        }
+        if (most >= kInfinity) {
+            const auto bad = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+            return static_cast<size_t>(bad - values.begin());
+        }
+        const float scale = std::max(std::bit_cast<float>(most) / kE4m3Max, 0x1p-126f);
+        scales[block] = scale;
+        for (size_t row = 0; row < values.size(); row += cols) {
+            for (size_t i = row + begin; i < row + end; ++i) codes[i] = encode_e4m3(values[i] / scale);
+        }
+    }
+    return std::nullopt;
+}
+
+Result<QuantizeSummary> quantize(const QuantizeOptions& options) {
+    VKS_ASSIGN(const fs::path target, resolve_target(options.out));
+    VKS_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(options.in));
+    if (checkpoint.config().fp8) {
+        return bad_input("quantization_config ({}): wanted a model that isn't quantised yet, found FP8",
+                         (options.in / "config.json").string());
+    }
+    VKS_ASSIGN(const fs::path dir, make_temporary(target));
+    auto summary = write_all(options, checkpoint, dir, target);
+    std::error_code ignored;
+    if (!summary) fs::remove_all(dir, ignored);
+    return summary;
+}
+
+}  // namespace vks
