@@ -65,7 +65,7 @@ public:
             progress.update(done, total);
             if (done == total) progress.clear();
         };
-        hooks.text = [](std::string_view piece) { return write_stdout(piece); };
+        hooks.text = [](std::string_view piece) { return write_answer(piece); };
         VKS_ASSIGN(last_, generator_.run(ids, options_, hooks));
         VKS_TRY(write_stdout("\n"));
         if (last_.finish == Finish::kContext)

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -45,11 +46,28 @@ Result<std::string> read_all(std::FILE* file, const std::string& name) {
     return text;
 }
 
+// Text without control characters, but with its lines and tabs.
+std::string masked(std::string_view text) {
+    std::string out;
+    while (!text.empty()) {
+        const size_t end = std::min(text.find_first_of("\n\t"), text.size());
+        out += one_line(text.substr(0, end));
+        if (end < text.size()) out += text[end];
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return out;
+}
+
 }  // namespace
 
 Status write_stdout(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};
     return bad_input("output (stdout): wanted to write {} bytes, found: {}", text.size(), std::strerror(errno));
+}
+
+Status write_answer(std::string_view text) {
+    static const bool terminal = isatty(STDOUT_FILENO) == 1;
+    return terminal ? write_stdout(masked(text)) : write_stdout(text);
 }
 
 Status write_json(const nlohmann::ordered_json& document) {

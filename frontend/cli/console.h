@@ -15,6 +15,9 @@ namespace vks {
 
 // Writes and flushes; a full disk is an Error.
 Status write_stdout(std::string_view text);
+// The same for what a model says. On a terminal, control characters other than line break and tab are written as \\xNN:
+// a model's text must not move the cursor, set a title or answer for the keyboard. In a pipe or file it stays as it is.
+Status write_answer(std::string_view text);
 // One JSON document and a line break.
 Status write_json(const nlohmann::ordered_json& document);
 // A line of statistics or the like, for people.

@@ -121,7 +121,7 @@ Status run_generate(const GenerateArgs& args) {
         progress.update(done, total);
         if (done == total) progress.clear();
     };
-    if (!args.json) hooks.text = [](std::string_view piece) { return write_stdout(piece); };
+    if (!args.json) hooks.text = [](std::string_view piece) { return write_answer(piece); };
     Generator generator(runtime->engine(), runtime->tokenizer());
     VKS_ASSIGN(const Generation out, generator.run(prompt, options, hooks));
     progress.clear();
