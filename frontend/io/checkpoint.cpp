@@ -82,6 +82,7 @@ Status Checkpoint::map_shards(const std::filesystem::path& path) {
         VKS_ASSIGN(SafetensorsFile file, SafetensorsFile::open(dir_ / shard));
         files_.push_back(std::move(file));
     }
+    VKS_TRY(refuse_copies());
     tensors_.reserve(index.tensors.size());
     for (const ShardIndex::Tensor& entry : index.tensors) {
         const TensorView* tensor = files_[entry.shard].find(entry.name);
@@ -90,6 +91,20 @@ Status Checkpoint::map_shards(const std::filesystem::path& path) {
                              path.string(), quote(index.shards[entry.shard]));
         }
         tensors_.emplace(tensor->name, tensor);
+    }
+    return {};
+}
+
+// Readers differ in which of two they take.
+Status Checkpoint::refuse_copies() const {
+    std::unordered_map<std::string_view, const TensorView*> seen;
+    for (const SafetensorsFile& file : files_) {
+        for (const TensorView& tensor : file.tensors()) {
+            const auto [first, fresh] = seen.try_emplace(tensor.name, &tensor);
+            if (fresh) continue;
+            return bad_input("tensor {} ({}): wanted it in one shard, found it in {} too", quote(tensor.name),
+                             tensor.file_name(), first->second->file_name());
+        }
     }
     return {};
 }

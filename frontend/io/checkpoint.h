@@ -67,6 +67,7 @@ private:
     Checkpoint() = default;
     Status map_single(const std::filesystem::path& path);
     Status map_shards(const std::filesystem::path& index);
+    Status refuse_copies() const;
     Status verify() const;
     Status refuse_unexpected(const std::unordered_set<const TensorView*>& used) const;
     Result<Matrix> matrix_views(std::string_view name, int64_t rows, int64_t cols, bool fp8) const;

@@ -8,7 +8,8 @@ namespace vks {
 Result<GenerationDefaults> GenerationDefaults::load(const std::filesystem::path& dir, int64_t vocab_size) {
     const std::filesystem::path path = dir / "generation_config.json";
     std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) return GenerationDefaults();
+    const auto kind = std::filesystem::symlink_status(path, ignored).type();  // a dangling link is not "no file"
+    if (kind == std::filesystem::file_type::not_found) return GenerationDefaults();
     VKS_ASSIGN(const std::string text, read_file(path, 1 << 20));
     return parse(text, path.string(), vocab_size);
 }

@@ -4,10 +4,10 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
 #include <system_error>
 #include <utility>
 
+#include "frontend/io/json.h"
 #include "frontend/text/added_tokens.h"
 #include "frontend/text/bpe.h"
 #include "frontend/text/pretokenizer.h"
@@ -38,24 +38,6 @@ constexpr size_t kMaxConfig = size_t{64} << 20;
 
 Error bad(const std::string& what, const std::string& file, std::string_view wanted, std::string_view found) {
     return {Code::kBadInput, fmt::format("{} ({}): wanted {}, found {}", what, file, wanted, found)};
-}
-
-// The contents of a regular file of at most `limit` bytes.
-Result<std::string> read_file(const std::filesystem::path& path, size_t limit) {
-    std::error_code error;
-    const bool regular = std::filesystem::is_regular_file(path, error);
-    if (!regular) return bad("tokenizer", path.string(), "a file", error ? error.message() : "something else");
-    const uintmax_t size = std::filesystem::file_size(path, error);
-    if (error) return bad("tokenizer", path.string(), "a readable file", error.message());
-    if (size > limit) {
-        return bad("tokenizer size", path.string(), fmt::format("at most {} bytes", limit), std::to_string(size));
-    }
-    std::string contents(static_cast<size_t>(size), '\0');
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream.read(contents.data(), static_cast<std::streamsize>(contents.size()))) {
-        return bad("tokenizer", path.string(), fmt::format("{} readable bytes", size), "fewer");
-    }
-    return contents;
 }
 
 Status add_vocabulary(const TokenizerJson& json, const std::string& file, Vocabulary& vocabulary) {
@@ -138,10 +120,11 @@ Result<Tokenizer> Tokenizer::load(const std::filesystem::path& dir) {
     VKS_ASSIGN(const std::string json, read_file(dir / "tokenizer.json", kMaxTokenizerJson));
     std::string config;
     std::error_code error;
-    if (const auto path = dir / "tokenizer_config.json"; std::filesystem::exists(path, error)) {
+    // A link that leads nowhere is not "no file": a BOS would silently be missing.
+    const std::filesystem::path path = dir / "tokenizer_config.json";
+    if (std::filesystem::symlink_status(path, error).type() != std::filesystem::file_type::not_found) {
         VKS_ASSIGN(config, read_file(path, kMaxConfig));
-    } else if (error) {
-        return bad("tokenizer", path.string(), "a readable file or none", error.message());
+        if (config.empty()) return bad("tokenizer contents", path.string(), "JSON", "an empty file");
     }
     return parse(json, config, dir);
 }

@@ -184,6 +184,11 @@ Result<TokenizerJson> read_tokenizer_json(std::string_view text, const std::stri
         return Error{Code::kBadInput, fmt::format("tokenizer size ({}): wanted at most {} bytes, found {}", file,
                                                   kMaxTokenizerJson, text.size())};
     }
+    // The library takes a NUL for the end of its input and would not look at what follows.
+    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
+        return Error{Code::kBadInput,
+                     fmt::format("tokenizer contents ({}): wanted JSON, found a NUL at byte {}", file, nul + 1)};
+    }
     Handler handler(file);
     if (!json::sax_parse(text.data(), text.data() + text.size(), &handler)) {
         return handler.error().value_or(

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include "frontend/io/json.h"
 #include "frontend/text/tokenizer_json.h"
 #include "frontend/text/utf8.h"
 #include "frontend/text/vocabulary.h"
@@ -183,9 +184,8 @@ Result<TokenizerRules> read_tokenizer_rules(const json& root, const std::string&
 Result<TokenizerConfig> read_tokenizer_config(std::string_view text, const std::string& file) {
     TokenizerConfig config;
     if (text.empty()) return config;
-    const json root = json::parse(text.begin(), text.end(), nullptr, false);
+    VKS_ASSIGN(const json root, parse_json(text, file));
     const Field top{root, "", file};
-    if (root.is_discarded()) return Field{root, "contents", file}.wrong("JSON", "something else");
     if (!root.is_object()) return Field{root, "contents", file}.wrong("an object");
     const Field add_bos = top.at("add_bos_token");
     if (!add_bos.null()) {

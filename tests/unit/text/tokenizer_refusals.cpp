@@ -177,6 +177,7 @@ TEST(TokenizerRefusals, BrokenJson) {
     EXPECT_EQ(refusal(""), "tokenizer contents (dir/tokenizer.json): wanted JSON, found something else at byte 1");
     EXPECT_NE(refusal("{\"model\": \"\xFF\"}"), "");
     EXPECT_NE(refusal(small().dump() + "}"), "");
+    EXPECT_NE(refusal(small().dump() + std::string("\0x", 2)).find("found a NUL at byte"), std::string::npos);
     EXPECT_NE(refusal(std::string(1000000, '[')).find("wanted at most 32 levels, found more"), std::string::npos);
     std::string deep;
     for (int i = 0; i < 100000; ++i) deep += "{\"model\":";
@@ -186,7 +187,10 @@ TEST(TokenizerRefusals, BrokenJson) {
 TEST(TokenizerRefusals, Config) {
     const std::string file = small().dump();
     const std::vector<std::pair<std::string, std::string>> cases = {
-        {"{", "tokenizer contents (dir/tokenizer_config.json): wanted JSON, found something else"},
+        {"{", "JSON (dir/tokenizer_config.json): wanted JSON, found something else at byte 2"},
+        {R"({"bos_token":"<x>","bos_token":"<x>"})",
+         R"(JSON (dir/tokenizer_config.json): wanted each key once, found twice: "bos_token")"},
+        {std::string("{}\0", 3), "JSON (dir/tokenizer_config.json): wanted text, found a NUL at byte 3"},
         {"[]", "tokenizer contents (dir/tokenizer_config.json): wanted an object, found an empty array"},
         {R"({"add_bos_token": 1})",
          "tokenizer add_bos_token (dir/tokenizer_config.json): wanted true or false, found 1"},
@@ -220,6 +224,11 @@ TEST(TokenizerRefusals, FilesThatAreNotThere) {
     ASSERT_TRUE(loaded) << loaded.error().text;
     EXPECT_EQ(loaded->bos_id(), 5);
     std::ofstream(dir / "tokenizer_config.json") << "x";
+    EXPECT_FALSE(Tokenizer::load(dir));
+    std::ofstream(dir / "tokenizer_config.json") << "";  // empties it
+    EXPECT_FALSE(Tokenizer::load(dir));
+    std::filesystem::remove(dir / "tokenizer_config.json");
+    std::filesystem::create_symlink("nowhere", dir / "tokenizer_config.json");
     EXPECT_FALSE(Tokenizer::load(dir));
     std::filesystem::remove_all(dir);
 }
