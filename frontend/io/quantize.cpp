@@ -234,7 +234,8 @@ Status write_config(const fs::path& in, const fs::path& out) {
 // `out` with links followed, so that what is renamed to it replaces the folder itself.
 Result<fs::path> resolve_target(const fs::path& out) {
     std::error_code error;
-    fs::path target = fs::weakly_canonical(fs::absolute(out), error);
+    fs::path target = fs::absolute(out, error);
+    if (!error) target = fs::weakly_canonical(target, error);
     if (!error && !target.has_filename()) target = target.parent_path();
     if (!error && fs::exists(target, error) && !fs::is_empty(target, error) && !error) {
         return bad_input("output ({}): wanted an empty folder or none, found {}", out.string(),
