@@ -99,8 +99,11 @@ def check_includes(tree):
         if name.startswith(("plugins/", "tests/plugins/")):
             allowed.append(own_folder(name))
         for included in re.findall(r'#include "([^"]+)"', text):
-            beside = (pathlib.PurePosixPath(name).parent / included).as_posix()
-            path = beside if beside in tree.files else included
+            # Beside the file or from the root; shaders name files from their folder on.
+            places = [(pathlib.PurePosixPath(name).parent / included).as_posix()]
+            if name.startswith("shaders/"):
+                places.append(f"shaders/{included}")
+            path = next((place for place in places if place in tree.files), included)
             if not path.startswith(tuple(allowed)) and not is_generated(tree, included):
                 tree.problem(name, f"wanted includes from {', '.join(allowed) or 'nowhere'} only, found \"{included}\"")
 

@@ -77,24 +77,38 @@ Registry::Registry(const std::vector<std::filesystem::path>& dirs) {
         if (!file->refusal.empty()) file->table = nullptr;
         plugins_.push_back(std::move(file));
     }
-    for (const auto& file : plugins_) {
-        if (!file->table) continue;
-        auto here = list_devices(*file);
-        if (!file->refusal.empty()) file->table = nullptr;
-        for (auto& entry : here) {
-            entry->id = here.size() == 1 ? file->name : fmt::format("{}:{}", file->name, entry->index);
-            devices_.push_back(std::move(entry));
-        }
-    }
 }
 
 Registry::~Registry() {
     for (size_t i = opened_.size(); i-- > 0;) opened_[i]->device.reset();
 }
 
-std::string Registry::known_ids() const {
+std::vector<std::unique_ptr<DeviceEntry>>& Registry::devices_of(PluginFile& file) {
+    const auto [it, fresh] = devices_.try_emplace(&file);
+    std::vector<std::unique_ptr<DeviceEntry>>& here = it->second;
+    if (!fresh || !file.table) return here;
+    here = list_devices(file);
+    if (!file.refusal.empty()) file.table = nullptr;
+    for (const auto& entry : here)
+        entry->id = here.size() == 1 ? file.name : fmt::format("{}:{}", file.name, entry->index);
+    return here;
+}
+
+const std::vector<std::unique_ptr<PluginFile>>& Registry::plugins() {
+    for (const auto& file : plugins_) devices_of(*file);
+    return plugins_;
+}
+
+std::vector<DeviceEntry*> Registry::devices() {
+    std::vector<DeviceEntry*> all;
+    for (const auto& file : plugins_)
+        for (const auto& entry : devices_of(*file)) all.push_back(entry.get());
+    return all;
+}
+
+std::string Registry::known_ids() {
     std::string list;
-    for (const auto& entry : devices_) list += (list.empty() ? "" : ", ") + entry->id;
+    for (const DeviceEntry* entry : devices()) list += (list.empty() ? "" : ", ") + entry->id;
     if (!list.empty()) return list;
     return "no device at all (see vkseek plugins)";
 }
@@ -105,15 +119,18 @@ Result<std::vector<DeviceEntry*>> Registry::select(const std::string& name) {
     const std::string plugin = name.substr(0, colon);
     if (name == "auto") {
         for (const bool fallback : {false, true})
-            for (const auto& e : devices_) {
+            for (DeviceEntry* e : devices()) {
                 const bool usable = !(e->info.flags & (VKS_DEVICE_UNUSABLE | VKS_DEVICE_SOFTWARE));
-                if (usable && fallback == ((e->info.flags & VKS_DEVICE_FALLBACK) != 0)) found.push_back(e.get());
+                if (usable && fallback == ((e->info.flags & VKS_DEVICE_FALLBACK) != 0)) found.push_back(e);
             }
         if (found.empty()) return Error{Code::kNoBackend, "device (--backend auto): wanted any, found " + known_ids()};
         return found;
     }
-    for (const auto& e : devices_) {
-        if (e->plugin->name != plugin) continue;
+    const auto named = std::find_if(plugins_.begin(), plugins_.end(),
+                                    [&](const auto& file) { return file->table && file->name == plugin; });
+    if (named == plugins_.end())
+        return Error{Code::kNoBackend, fmt::format("device ({}): wanted one of a plugin, found {}", name, known_ids())};
+    for (const auto& e : devices_of(**named)) {
         if (colon != std::string::npos && name.substr(colon + 1) != std::to_string(e->index)) continue;
         if (e->info.flags & VKS_DEVICE_UNUSABLE) {
             if (colon == std::string::npos) continue;

@@ -23,14 +23,18 @@ struct DeviceEntry {
 // Not thread-safe: scan and open belong to one thread. Devices close in reverse order of opening.
 class Registry {
 public:
-    // Loads every plugin library in `dirs` and lists its devices. Refused libraries stay in plugins() with the reason.
+    // Loads every plugin library in `dirs`. A plugin is asked for its devices when they are needed: a GPU's drivers are
+    // not started for a run on the CPU.
     explicit Registry(const std::vector<std::filesystem::path>& dirs);
     ~Registry();
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
-    const std::vector<std::unique_ptr<PluginFile>>& plugins() const { return plugins_; }
-    const std::vector<std::unique_ptr<DeviceEntry>>& devices() const { return devices_; }
+    // Every library found; refused ones with the reason.
+    const std::vector<std::unique_ptr<PluginFile>>& plugins();
+    // Of all plugins, in their order.
+    std::vector<DeviceEntry*> devices();
+    const std::vector<DeviceEntry*>& opened() const { return opened_; }  // in the order of opening
 
     // The devices that `name` means: "vulkan" the first usable one of that plugin, "vulkan:1" that one, "auto" all
     // usable ones except software GPUs, accelerators before the CPU. Error when there is none, naming what there is.
@@ -41,11 +45,12 @@ public:
     std::string problem(DeviceEntry& entry);
 
 private:
-    std::string known_ids() const;
+    std::vector<std::unique_ptr<DeviceEntry>>& devices_of(PluginFile& file);
+    std::string known_ids();
 
     vks_host host_{};
     std::vector<std::unique_ptr<PluginFile>> plugins_;
-    std::vector<std::unique_ptr<DeviceEntry>> devices_;
+    std::map<const PluginFile*, std::vector<std::unique_ptr<DeviceEntry>>> devices_;  // of those asked
     std::vector<DeviceEntry*> opened_;
 };
 

@@ -106,8 +106,8 @@ std::string Runtime::placement_line() const {
             fmt::format("{}{} on {}", text.empty() ? "" : "; ",
                         by_backend.size() == 1 ? "every operator" : fmt::format("{}", fmt::join(ops, " ")), backend);
     }
-    for (const auto& entry : registry_->devices()) {
-        if (entry->device && by_backend.contains(entry->id))
+    for (const DeviceEntry* entry : registry_->opened()) {
+        if (by_backend.contains(entry->id))
             text += fmt::format("; {} is {}", entry->id, entry->info.name);
     }
     return fmt::format("ran on:    {}\n", text);
