@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <thread>
 
 #include "plugins/args/options.h"
@@ -13,7 +14,7 @@ using namespace vks::vulkan;
 namespace {
 
 // Options take capabilities away, for tests and comparisons: tier=0 ... 4 leaves what that tier has at most, tune=cpu
-// or gpu chooses shapes as for such a device.
+// or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes.
 void limit(Caps& caps, const std::string& text) {
     const auto options = vks::args::parse_options(text.c_str());
     if (const auto tier = options.find("tier"); tier != options.end()) {
@@ -22,6 +23,8 @@ void limit(Caps& caps, const std::string& text) {
         if (tier->second < "3") caps.cooperative_matrix = false;
     }
     if (const auto tune = options.find("tune"); tune != options.end()) caps.software = tune->second == "cpu";
+    if (const auto binding = options.find("binding"); binding != options.end())
+        caps.max_binding = std::min<uint64_t>(caps.max_binding, std::strtoull(binding->second.c_str(), nullptr, 10));
     if (const auto addresses = options.find("addresses"); addresses != options.end() && addresses->second == "0")
         caps.addresses = false;
 }
