@@ -105,9 +105,20 @@ std::string plugin_path() {
 #endif
 }
 
+namespace {
+
+// Closed at the end of the tests, not of the program: what a driver's layers keep may be gone by then.
+class OpenDevices : public testing::Environment {
+public:
+    void TearDown() override { by_options.clear(); }
+    std::map<std::string, std::unique_ptr<Device>> by_options;
+};
+
+}  // namespace
+
 Device& device(const std::string& options) {
-    static std::map<std::string, std::unique_ptr<Device>> open;
-    auto& slot = open[options];
+    static auto* const open = static_cast<OpenDevices*>(testing::AddGlobalTestEnvironment(new OpenDevices));
+    auto& slot = open->by_options[options];
     if (!slot) slot = std::make_unique<Device>(plugin_path(), options);
     return *slot;
 }
