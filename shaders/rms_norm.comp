@@ -2,8 +2,8 @@
 //! variant  subgroup
 #version 450
 #extension GL_GOOGLE_include_directive : require
-#include "lib/reduce.glsl"
-#include "lib/types.glsl"
+#include "lib/norm.glsl"
+#include "lib/rows.glsl"
 #include "rms_norm.h"
 
 layout(constant_id = 1) const uint X = F32;
@@ -14,25 +14,15 @@ layout(binding = 1) readonly buffer WBuffer { uint w[]; };
 layout(binding = 2) buffer YBuffer { uint y[]; };
 layout(push_constant) uniform Push { RmsNormPush p; };
 
+uint t;
+float inverse;
+
+float element(uint i) { return LOAD(X, x, t * p.columns + i); }
+float normal(uint i) { return element(i) * inverse * LOAD(W, w, i); }
+
 void main() {
-    const uint t = group_index(), me = gl_LocalInvocationIndex;
+    t = group_index();
     if (t >= p.rows) return;
-    const uint row = t * p.columns;
-    float sum = 0;
-    for (uint i = me; i < p.columns; i += gl_WorkGroupSize.x) {
-        const float v = LOAD(X, x, row + i);
-        sum += v * v;
-    }
-    const float inverse = 1.0 / sqrt(team_sum(sum) / float(p.columns) + p.eps);
-    if ((p.columns & 1u) == 0u) {
-        for (uint i = 2u * me; i < p.columns; i += 2u * gl_WorkGroupSize.x) {
-            const vec2 v = vec2(LOAD(X, x, row + i) * inverse * LOAD(W, w, i), LOAD(X, x, row + i + 1u) * inverse * LOAD(W, w, i + 1u));
-            STORE2(Y, y, row + i, v);
-        }
-    } else {
-        for (uint i = me; i < p.columns; i += gl_WorkGroupSize.x) {
-            const float v = LOAD(X, x, row + i) * inverse * LOAD(W, w, i);
-            STORE1(Y, y, row + i, v);
-        }
-    }
+    INVERSE_RMS(inverse, element, p.columns, p.eps)
+    STORE_RUN(Y, y, t * p.y_stride + p.y_column, p.columns, normal)
 }

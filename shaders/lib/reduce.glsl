@@ -1,5 +1,5 @@
-// Sums over a workgroup, whose size is a power of two. SUBGROUP: by subgroup operations, without shared memory when the
-// workgroup is one subgroup.
+// Reductions over a workgroup, whose size is a power of two. SUBGROUP: by subgroup operations, without shared memory when
+// the workgroup is one subgroup. The result is the same for all invocations of the workgroup, which must all call it.
 #ifndef VKS_REDUCE
 #define VKS_REDUCE
 #ifdef SUBGROUP
@@ -8,31 +8,39 @@
 #endif
 #include "lib/group.glsl"
 
-shared float team[gl_WorkGroupSize.x];
-
-// The same for all invocations of the workgroup, which must all call it.
-float team_sum(float v) {
-    const uint me = gl_LocalInvocationIndex;
 #ifdef SUBGROUP
-    v = subgroupAdd(v);
-    if (gl_NumSubgroups == 1u) return v;
-    if (gl_SubgroupInvocationID == 0u) team[gl_SubgroupID] = v;
-    barrier();
-    float sum = 0;
-    for (uint i = 0; i < gl_NumSubgroups; ++i) sum += team[i];
-    barrier();
-    return sum;
-#else
-    if (gl_WorkGroupSize.x == 1u) return v;
-    team[me] = v;
-    barrier();
-    for (uint half_size = gl_WorkGroupSize.x / 2; half_size > 0u; half_size /= 2u) {
-        if (me < half_size) team[me] += team[me + half_size];
-        barrier();
+#define TEAM_FOLD(NAME, PARTS, TYPE, ACROSS, FOLD)                                  \
+    shared TYPE PARTS[gl_WorkGroupSize.x];                                          \
+    TYPE NAME(TYPE v) {                                                             \
+        v = ACROSS(v);                                                              \
+        if (gl_NumSubgroups == 1u) return v;                                        \
+        if (gl_SubgroupInvocationID == 0u) PARTS[gl_SubgroupID] = v;                \
+        barrier();                                                                  \
+        TYPE whole = PARTS[0];                                                      \
+        for (uint i = 1; i < gl_NumSubgroups; ++i) whole = FOLD(whole, PARTS[i]);   \
+        barrier();                                                                  \
+        return whole;                                                               \
     }
-    const float sum = team[0];
-    barrier();
-    return sum;
+#else
+#define TEAM_FOLD(NAME, PARTS, TYPE, ACROSS, FOLD)                                            \
+    shared TYPE PARTS[gl_WorkGroupSize.x];                                                    \
+    TYPE NAME(TYPE v) {                                                                       \
+        const uint me = gl_LocalInvocationIndex;                                              \
+        if (gl_WorkGroupSize.x == 1u) return v;                                               \
+        PARTS[me] = v;                                                                        \
+        barrier();                                                                            \
+        for (uint half_size = gl_WorkGroupSize.x / 2; half_size > 0u; half_size /= 2u) {      \
+            if (me < half_size) PARTS[me] = FOLD(PARTS[me], PARTS[me + half_size]);           \
+            barrier();                                                                        \
+        }                                                                                     \
+        const TYPE whole = PARTS[0];                                                          \
+        barrier();                                                                            \
+        return whole;                                                                         \
+    }
 #endif
-}
+
+float plus(float a, float b) { return a + b; }
+
+TEAM_FOLD(team_sum, team_sums, float, subgroupAdd, plus)
+TEAM_FOLD(team_max, team_maxima, uint, subgroupMax, max)
 #endif

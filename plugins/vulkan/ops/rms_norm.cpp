@@ -9,15 +9,20 @@ namespace {
 
 using namespace args::rms_norm;
 
+constexpr size_t kRowArgs[] = {kX, kY};
+
 Recipe recipe(const Caps& caps, const Signature& s) {
-    return row_recipe(row_program(caps, "rms_norm", s.args[kX].dim[1],
+    return row_recipe(caps, s, kRowArgs,
+                      row_program(caps, "rms_norm", s.args[kX].dim[1],
                                   {{"X", s.args[kX].dtype}, {"W", s.args[kW].dtype}, {"Y", s.args[kY].dtype}}));
 }
 
 void encode(Encoder& e, const Signature& s) {
-    const Arg& x = s.args[kX];
-    const shaders::RmsNormPush push{uint32_t(x.rows()), uint32_t(x.dim[1]), s.get<vks_norm_params>().eps};
-    e.dispatch(0, {e.arg(kX), e.arg(kW), e.arg(kY)}, push, e.spread(push.rows));
+    const auto columns = uint32_t(s.args[kX].dim[1]);
+    for_rows(e, s, kRowArgs, [&](const RowRange& range) {
+        const shaders::RmsNormPush push{range.rows(), columns, columns, 0, s.get<vks_norm_params>().eps};
+        e.dispatch(0, {range[kX], e.arg(kW), range[kY]}, push, e.spread(push.rows));
+    });
 }
 
 }  // namespace
