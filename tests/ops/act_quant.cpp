@@ -69,5 +69,38 @@ TEST(ActQuant, SizesTypesAndEdges) {
     });
 }
 
+// Quotients at and beside the middle of two codes, where a division that is an ulp off shows.
+TEST(ActQuant, BetweenTwoCodes) {
+    Random random(32);
+    Value x = zeros(VKS_F32, {200, 128});
+    for (int64_t t = 0; t < x.rows(); ++t) {
+        const float most = static_cast<float>(1 + 1000 * random.uniform()), scale = most / 448.0f;
+        x.set(t * 128, most);
+        for (int64_t i = 1; i < 128; ++i) {
+            const auto code = static_cast<uint32_t>(random.below(0x7e));
+            const double middle = (decode(VKS_F8_E4M3, code) + decode(VKS_F8_E4M3, code + 1)) / 2;
+            float v = static_cast<float>(middle * scale);
+            for (int64_t ulps = random.below(3); ulps > 0; --ulps) v = std::nextafter(v, i % 2 == 0 ? 0.0f : most);
+            x.set(t * 128 + i, i % 3 == 0 ? -v : v);
+        }
+    }
+    on_every_device([&](Device& device) {
+        const auto got = quantise(device, x), want = reference(x);
+        expect_same_bits("q", got.at(0), want.at(0));
+        expect_same_bits("scale", got.at(1), want.at(1));
+    });
+}
+
+// Rows that begin anywhere in a word, and more of them than one run of a small device takes.
+TEST(ActQuant, ManyOddRows) {
+    Random random(33);
+    const Value x = random.value(VKS_F32, {1100, 131}, 3);
+    on_every_device([&](Device& device) {
+        const auto got = quantise(device, x), want = reference(x);
+        expect_same_bits("q", got.at(0), want.at(0));
+        expect_same_bits("scale", got.at(1), want.at(1));
+    });
+}
+
 }  // namespace
 }  // namespace vks::test

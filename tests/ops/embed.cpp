@@ -40,5 +40,23 @@ TEST(Embed, SelectsRowsOfAnActivation) {
     });
 }
 
+TEST(Embed, LargeTableAndManyRows) {
+    Random random(4);
+    const Value table = random.value(VKS_BF16, {3001, 67});
+    Value ids = zeros(VKS_I32, {301});
+    std::vector<Value> rows;
+    for (int64_t t = 0; t < ids.rows(); ++t) {
+        const int64_t id = t % 50 == 7 ? 3001 + t : t == 0 ? 3000 : random.below(3001);
+        ids.set(t, static_cast<double>(id));
+        rows.push_back(id < 3001 ? slice(table, id, 1) : zeros(VKS_BF16, {1, 67}));
+    }
+    on_every_device([&](Device& device) {
+        for (uint32_t y : {VKS_F32, VKS_BF16}) {
+            const auto got = OpRun("embed/1").in(ids).constant(table).out(y, {301, 67}).on(device);
+            expect_same_bits("y", got.at(0), cast(concat_rows(rows), y));
+        }
+    });
+}
+
 }  // namespace
 }  // namespace vks::test

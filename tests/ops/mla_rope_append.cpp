@@ -149,5 +149,17 @@ TEST(MlaRopeAppend, FullCacheInOneStep) {
         [&](Device& device) { expect_close("cache", append(device, in).at(0), reference(in).cache, 1e-6); });
 }
 
+TEST(MlaRopeAppend, LargeCache) {
+    Random random(73);
+    Inputs in = random_inputs(random, VKS_F32, 33, 301, {16, 128, 64, 512, 1e-6f});
+    for (int64_t t = 0; t < 33; ++t) in.slot.set(t, static_cast<double>(t * 9 + 12));
+    on_every_device([&](Device& device) {
+        const Reference want = reference(in);
+        const auto got = append(device, in);
+        expect_close("cache", got.at(0), want.cache, 1e-6);
+        expect_close("q_pe", got.at(1), want.q_pe, 1e-6);
+    });
+}
+
 }  // namespace
 }  // namespace vks::test

@@ -48,5 +48,17 @@ TEST(MoeCombine, SizesTypesAndMissingExperts) {
     });
 }
 
+TEST(MoeCombine, ManyTokens) {
+    Random random(122);
+    const int64_t tokens = 80, k = 8;
+    Value pos = zeros(VKS_I32, {tokens, k});
+    for (int64_t i = 0; i < pos.count(); ++i) {
+        pos.set(i, i % 7 == 3 ? -1 : static_cast<double>(i * 77 % pos.count()));
+    }
+    const Value weight = random.positive({tokens, k}, 0, 1), base = random.value(VKS_F32, {tokens, 333});
+    const Value y = random.value(VKS_F32, {tokens * k, 333});
+    on_every_device([&](Device& device) { expect_sum(device, y, pos, weight, base, VKS_F32, 1e-6); });
+}
+
 }  // namespace
 }  // namespace vks::test

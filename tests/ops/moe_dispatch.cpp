@@ -59,5 +59,17 @@ TEST(MoeDispatch, ShardsAndStrays) {
     });
 }
 
+TEST(MoeDispatch, ManyTokensAndExperts) {
+    Random random(102);
+    Value idx = zeros(VKS_I32, {4096, 8});
+    on_every_device([&](Device& device) {
+        for (int64_t i = 0; i < idx.count(); ++i) idx.set(i, static_cast<double>(random.below(256)));
+        expect_definition(device, idx, 0, 256);
+        expect_definition(device, idx, 250, 3);
+        for (int64_t i = 0; i < idx.count(); ++i) idx.set(i, 1);  // all to one
+        expect_definition(device, idx, 0, 4);
+    });
+}
+
 }  // namespace
 }  // namespace vks::test

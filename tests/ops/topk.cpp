@@ -52,5 +52,18 @@ TEST(Topk, InfinitiesAndNan) {
     });
 }
 
+TEST(Topk, LongRows) {
+    Random random(152);
+    Value sparse = zeros(VKS_F32, {2, 20011});
+    for (int64_t i = 0; i < sparse.count(); ++i)
+        sparse.set(i, i % 4001 == 0 ? static_cast<double>(1 + i % 3) : -INFINITY);
+    on_every_device([&](Device& device) {
+        expect_sorted(device, random.value(VKS_F32, {2, 129280}), 40);
+        expect_sorted(device, cast(random.value(VKS_F8_E4M3, {2, 20000}), VKS_F32), 33);  // equal values everywhere
+        expect_sorted(device, sparse, 20);
+        expect_sorted(device, zeros(VKS_F32, {1, 16384}), 64);
+    });
+}
+
 }  // namespace
 }  // namespace vks::test
