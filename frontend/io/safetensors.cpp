@@ -17,12 +17,7 @@ using nlohmann::json;
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian and is used in place");
 
-struct Entry {
-    std::string name;
-    DType dtype = DType::kNone;
-    Shape shape;
-    uint64_t begin = 0, end = 0;  // in the data part of the file
-};
+using Entry = SafetensorsHeader::Entry;
 
 // The header's grammar as a state machine over JSON events: {name: {dtype, shape, data_offsets}, "__metadata__": {..}}.
 class HeaderParser : public json::json_sax_t {
@@ -202,23 +197,22 @@ Status check_coverage(const std::vector<Entry>& entries, uint64_t data_bytes, co
     return {};
 }
 
-Result<std::string_view> header_of(const FileMap& map) {
-    const std::string file = map.path().string();
+Result<std::string_view> header_text(std::span<const std::byte> contents, const std::string& file) {
     uint64_t length = 0;
-    if (map.size() < sizeof length) {
+    if (contents.size() < sizeof length) {
         return bad_input("safetensors header ({}): wanted 8 bytes with its length, found a file of {}", file,
-                         map.size());
+                         contents.size());
     }
-    std::memcpy(&length, map.data(), sizeof length);
-    if (length < 2 || length > SafetensorsFile::kMaxHeader) {
+    std::memcpy(&length, contents.data(), sizeof length);
+    if (length < 2 || length > SafetensorsHeader::kMaxBytes) {
         return bad_input("safetensors header length ({}): wanted 2 to {} bytes, found {}", file,
-                         SafetensorsFile::kMaxHeader, length);
+                         SafetensorsHeader::kMaxBytes, length);
     }
-    if (length > map.size() - sizeof length) {
+    if (length > contents.size() - sizeof length) {
         return bad_input("safetensors header ({}): wanted {} bytes, found {} in the file", file, length,
-                         map.size() - sizeof length);
+                         contents.size() - sizeof length);
     }
-    const std::string_view header(reinterpret_cast<const char*>(map.data()) + sizeof length, length);
+    const std::string_view header(reinterpret_cast<const char*>(contents.data()) + sizeof length, length);
     if (header.front() != '{')
         return bad_input("safetensors header ({}): wanted \"{{\" first, found another byte", file);
     // The JSON library takes a NUL for the end of its input and would not look at what follows.
@@ -226,6 +220,19 @@ Result<std::string_view> header_of(const FileMap& map) {
         return bad_input("safetensors header ({}): wanted JSON, found a NUL at byte {}", file, nul + 1);
     }
     return header;
+}
+
+// The order of the names, each of which is there once.
+Result<std::vector<uint32_t>> sorted_by_name(const std::vector<Entry>& entries, const std::string& file) {
+    std::vector<uint32_t> order(entries.size());
+    std::iota(order.begin(), order.end(), 0u);
+    const auto name_of = [&](uint32_t i) { return std::string_view(entries[i].name); };
+    std::ranges::sort(order, {}, name_of);
+    const auto twice = std::ranges::adjacent_find(order, {}, name_of);
+    if (twice != order.end()) {
+        return bad_input("tensor {} ({}): wanted it once, found it twice", quote(name_of(*twice)), file);
+    }
+    return order;
 }
 
 }  // namespace
@@ -250,38 +257,37 @@ bool TensorView::aligned() const {
     return reinterpret_cast<uintptr_t>(data) % size == 0;
 }
 
-Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
-    const std::string name = path.string();
-    VKS_ASSIGN(FileMap map, FileMap::open(path));
-    VKS_ASSIGN(const std::string_view header, header_of(map));
-
+Result<SafetensorsHeader> SafetensorsHeader::parse(std::span<const std::byte> contents, const std::string& file) {
+    VKS_ASSIGN(const std::string_view text, header_text(contents, file));
     HeaderParser parser;
-    if (!json::sax_parse(header.begin(), header.end(), &parser)) {
-        return bad_input("{} ({}): {}", parser.subject, name, parser.problem);
+    if (!json::sax_parse(text.begin(), text.end(), &parser)) {
+        return bad_input("{} ({}): {}", parser.subject, file, parser.problem);
     }
-    const uint64_t data_begin = sizeof(uint64_t) + header.size();
-    const uint64_t data_bytes = map.size() - data_begin;
-    for (const Entry& entry : parser.entries) VKS_TRY(check_bytes(entry, data_bytes, name));
-    VKS_TRY(check_coverage(parser.entries, data_bytes, name));
+    SafetensorsHeader header;
+    header.data_begin = sizeof(uint64_t) + text.size();
+    const uint64_t data_bytes = contents.size() - header.data_begin;
+    for (const Entry& entry : parser.entries) VKS_TRY(check_bytes(entry, data_bytes, file));
+    VKS_TRY(check_coverage(parser.entries, data_bytes, file));
+    VKS_ASSIGN(header.by_name, sorted_by_name(parser.entries, file));
+    header.entries = std::move(parser.entries);
+    header.metadata = std::move(parser.metadata);
+    return header;
+}
 
+Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path) {
+    VKS_ASSIGN(FileMap map, FileMap::open(path));
+    VKS_ASSIGN(SafetensorsHeader header, SafetensorsHeader::parse({map.data(), map.size()}, path.string()));
     SafetensorsFile file;
     file.file_ = std::make_unique<const FileMap>(std::move(map));
-    file.metadata_ = std::move(parser.metadata);
-    file.names_.reserve(parser.entries.size());
-    file.tensors_.reserve(parser.entries.size());
-    for (Entry& entry : parser.entries) {
+    file.metadata_ = std::move(header.metadata);
+    file.by_name_ = std::move(header.by_name);
+    file.names_.reserve(header.entries.size());
+    file.tensors_.reserve(header.entries.size());
+    for (Entry& entry : header.entries) {
         file.names_.push_back(std::move(entry.name));
         file.tensors_.push_back({file.names_.back(), entry.dtype, entry.shape,
-                                 file.file_->data() + data_begin + entry.begin, entry.end - entry.begin,
+                                 file.file_->data() + header.data_begin + entry.begin, entry.end - entry.begin,
                                  file.file_.get()});
-    }
-    file.by_name_.resize(file.tensors_.size());
-    std::iota(file.by_name_.begin(), file.by_name_.end(), 0u);
-    const auto name_of = [&](uint32_t i) { return file.tensors_[i].name; };
-    std::ranges::sort(file.by_name_, {}, name_of);
-    const auto twice = std::ranges::adjacent_find(file.by_name_, {}, name_of);
-    if (twice != file.by_name_.end()) {
-        return bad_input("tensor {} ({}): wanted it once, found it twice", quote(name_of(*twice)), name);
     }
     return file;
 }

@@ -33,6 +33,25 @@ struct Shape {
     std::string text() const;  // "[288, 176]"
 };
 
+// What the header says of the file it begins.
+struct SafetensorsHeader {
+    static constexpr uint64_t kMaxBytes = 100'000'000;  // the format's own limit
+    struct Entry {
+        std::string name;
+        DType dtype = DType::kNone;
+        Shape shape;
+        uint64_t begin = 0, end = 0;  // in the data part of the file
+    };
+    std::vector<Entry> entries;     // in the order of the header
+    std::vector<uint32_t> by_name;  // into entries, sorted by their names
+    std::map<std::string, std::string> metadata;
+    uint64_t data_begin = 0;  // of the data part in the file
+
+    // Reads the header of a file with these contents and checks that it describes the rest exactly: every byte belongs
+    // to one tensor. That rest is not looked at. Errors name the tensor and `file`.
+    static Result<SafetensorsHeader> parse(std::span<const std::byte> contents, const std::string& file);
+};
+
 // A tensor in a mapped file; borrowed from its SafetensorsFile. Row-major, little-endian.
 struct TensorView {
     std::string_view name;
@@ -50,10 +69,7 @@ struct TensorView {
 // An open safetensors file. Move-only; moving keeps views valid. Const members may be called from any thread.
 class SafetensorsFile {
 public:
-    static constexpr uint64_t kMaxHeader = 100'000'000;  // bytes, the format's own limit
-
-    // Maps the file, reads the header and checks that it describes the rest of the file exactly: every byte belongs to
-    // one tensor. Errors name the file and the tensor.
+    // Maps the file and reads its header. Errors name the file and the tensor.
     static Result<SafetensorsFile> open(const std::filesystem::path& path);
 
     std::span<const TensorView> tensors() const { return tensors_; }  // in the order of the header
