@@ -1,6 +1,7 @@
 // The environment that Transformers renders a chat template in, and the checks of what is rendered.
 #include "frontend/text/chat.h"
 
+#include <array>
 #include <nlohmann/json.hpp>
 #include <vector>
 
@@ -15,6 +16,7 @@ using Document = nlohmann::ordered_json;
 
 constexpr uint64_t kMaxConfig = uint64_t{16} << 20;  // bytes of tokenizer_config.json and chat_template.jinja
 constexpr size_t kMaxDepth = 100;                    // levels of a document
+constexpr size_t kMaxKeys = 4096;                    // of one of its objects, which are searched from front to back
 
 // The variables Transformers makes of its special tokens.
 constexpr std::string_view kTokenNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
@@ -84,8 +86,15 @@ public:
     }
     bool string(string_t&) override { return true; }
     bool binary(binary_t&) override { return fail("wanted text, found binary data"); }
-    bool key(string_t&) override { return true; }
-    bool start_object(size_t) override { return deeper(); }
+    bool key(string_t&) override {
+        return ++keys_[depth_] <= kMaxKeys ||
+               fail(fmt::format("wanted at most {} keys an object, found more", kMaxKeys));
+    }
+    bool start_object(size_t) override {
+        if (!deeper()) return false;
+        keys_[depth_] = 0;
+        return true;
+    }
     bool end_object() override { return depth_-- > 0; }
     bool start_array(size_t) override { return deeper(); }
     bool end_array() override { return depth_-- > 0; }
@@ -103,6 +112,7 @@ private:
     }
 
     size_t depth_ = 0;
+    std::array<size_t, kMaxDepth + 1> keys_{};  // met in the object open at each depth
     std::string failure_;
 };
 

@@ -41,7 +41,8 @@ private:
 };
 
 // Reads the JSON text of such a document. Keeps the order of keys; of equal keys the last counts, as in Python.
-// Errors (kBadInput), naming `name`: not JSON, more than 100 levels deep, an integer that 64 bits do not hold.
+// Errors (kBadInput), naming `name`: not JSON, more than 100 levels deep or 4096 keys wide, an integer that 64 bits do
+// not hold.
 Result<nlohmann::ordered_json> parse_chat_document(std::string_view text, std::string_view name);
 
 }  // namespace vks

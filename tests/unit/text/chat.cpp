@@ -173,6 +173,9 @@ TEST(ChatTemplate, ParsesDocumentsAsPythonDoes) {
     EXPECT_EQ(error("[1e20, 0.5]"), "parsed");
     EXPECT_EQ(error(std::string(100, '[') + std::string(100, ']')), "parsed");
     EXPECT_EQ(error(std::string(100000, '[')), "chat document (in): wanted at most 100 levels, found more");
+    std::string wide = "{\"k\": 0";
+    for (int i = 0; i < 4096; ++i) wide += ", \"k\": 0";
+    EXPECT_EQ(error(wide + "}"), "chat document (in): wanted at most 4096 keys an object, found more");
 }
 
 TEST(ChatTemplate, FindsTheTemplate) {
