@@ -51,6 +51,13 @@ TEST(TokenizerRefusals, TheUnchangedFileIsFine) {
     EXPECT_EQ(*Tokenizer::parse(small().dump(), "", "dir")->encode("aba<x>b"), (std::vector<int32_t>{3, 5, 1}));
 }
 
+TEST(TokenizerRefusals, NothingHidesBehindANul) {
+    using namespace std::string_literals;
+    EXPECT_NE(refusal(small().dump() + "\0x"s).find("(dir/tokenizer.json): wanted JSON, found a NUL"),
+              std::string::npos);
+    EXPECT_NE(refusal(small().dump(), "{}\0x"s).find("(dir/tokenizer_config.json): wanted JSON"), std::string::npos);
+}
+
 TEST(TokenizerRefusals, NamesFileAndField) {
     const std::vector<Case> cases = {
         {"", "[]", R"(tokenizer contents (dir/tokenizer.json): wanted an object, found an empty array)"},
