@@ -50,11 +50,17 @@ inline std::string one_line(std::string_view text) {
     return out;
 }
 
-// A name out of a file, for a message: in quotes and cut at `limit` bytes, on a UTF-8 character's edge.
+// The beginning of `text`, of at most `limit` bytes, that ends at a UTF-8 character's edge.
+inline std::string_view cut(std::string_view text, size_t limit) {
+    if (text.size() <= limit) return text;
+    while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) --limit;
+    return text.substr(0, limit);
+}
+
+// A name out of a file, for a message: in quotes and cut at `limit` bytes.
 inline std::string quote(std::string_view name, size_t limit = 160) {
     if (name.size() <= limit) return fmt::format("\"{}\"", name);
-    while (limit > 0 && (static_cast<unsigned char>(name[limit]) & 0xc0) == 0x80) --limit;
-    return fmt::format("\"{}...\" ({} bytes)", name.substr(0, limit), name.size());
+    return fmt::format("\"{}...\" ({} bytes)", cut(name, limit), name.size());
 }
 
 // An Error for a wrong file: bad_input("{} ({}): wanted {}, found {}", ...). The text is made printable here.

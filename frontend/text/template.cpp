@@ -20,11 +20,14 @@ struct Template::Parsed {
 
 namespace {
 
+constexpr size_t kMaxMessage = 1000;  // bytes; some failures repeat a text that the template made
+
 Error error_at(const std::string& name, std::string_view source, const tmpl::Failure& failure) {
     const std::string_view before = source.substr(0, std::min(failure.pos, source.size()));
     const auto line = 1 + std::count(before.begin(), before.end(), '\n');
     const auto column = 1 + tmpl::text_length(before.substr(before.rfind('\n') + 1));
-    return bad_input("chat template ({}): {}, at line {}, column {}", name, failure.text, line, column);
+    return bad_input("chat template ({}): {}{}, at line {}, column {}", name, cut(failure.text, kMaxMessage),
+                     failure.text.size() > kMaxMessage ? "..." : "", line, column);
 }
 
 }  // namespace

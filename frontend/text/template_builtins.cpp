@@ -52,7 +52,9 @@ const Dict& dict_of(const Value& value, std::string_view method) {
 Value stripped(Work& work, const std::string& text, const std::optional<Value>& chars, bool left, bool right) {
     work.charge(text.size());
     if (!chars || chars->is_none()) return new_text(strip(text, std::nullopt, left, right));
-    return new_text(strip(text, text_of(*chars, "of characters to strip"), left, right));
+    const std::string& set = text_of(*chars, "of characters to strip");
+    work.charge(16 * set.size());  // sorted
+    return new_text(strip(text, set, left, right));
 }
 
 // Case mapping beyond ASCII depends on the Unicode version and on context, so it is refused.
@@ -76,7 +78,7 @@ Value lower(Work& work, std::string text) {
 Value replaced(Work& work, const std::string& text, const std::string& from, const std::string& to,
                std::int64_t limit) {
     if (from.empty()) throw Failure{"wanted text to replace, found an empty string"};
-    work.charge(text.size() + from.size());
+    work.charge_search(text.size(), from.size());
     const Finder finder(from);
     std::string out;
     std::size_t begin = 0;
@@ -92,6 +94,7 @@ Value replaced(Work& work, const std::string& text, const std::string& from, con
 }
 
 Value all_joined(Work& work, const std::vector<Value>& items, const std::string& separator, bool convert) {
+    work.charge(items.size() * sizeof(Value));
     std::string out;
     for (std::size_t i = 0; i < items.size(); ++i) {
         if (i > 0) out += separator;
@@ -271,10 +274,11 @@ Value split_with(Work& work, const Value& subject, const Arguments& arguments, b
     if (separator && separator->empty()) throw Failure{"wanted text to split at, found an empty string"};
     if (right && !separator && limit >= 0) throw Failure{"wanted a separator for rsplit() with a limit, found none"};
     if (limit < 0 || limit > kMaxParts) limit = kMaxParts;
+    work.charge_search(text.size(), separator ? separator->size() : 0);
     const auto parts = right && separator ? split_from_right(text, *separator, limit) : split(text, separator, limit);
     if (static_cast<std::int64_t>(parts.size()) > kMaxParts)
         throw Failure{"wanted fewer parts of a string, found more"};
-    work.charge(text.size() + parts.size() * 4 * sizeof(Value));
+    work.charge(parts.size() * 4 * sizeof(Value));
     std::vector<Value> items;
     for (std::string_view part : parts) items.push_back(new_text(part));
     return make_sequence(std::move(items), false);
@@ -312,7 +316,7 @@ Value has_affix(Work& work, const Value& subject, const Arguments& arguments, bo
     const std::string& text = text_of(subject, front ? "with startswith()" : "with endswith()");
     auto fits = [&](const Value& value) {
         const std::string& affix = text_of(value, "to look for");
-        work.charge(affix.size());
+        work.charge(16 + affix.size());
         return front ? text.starts_with(affix) : text.ends_with(affix);
     };
     const Sequence* several = arguments[0]->sequence();
@@ -329,7 +333,7 @@ Value endswith(Work& work, const Value& subject, const Arguments& arguments) {
 Value find_method(Work& work, const Value& subject, const Arguments& arguments) {
     const std::string& text = text_of(subject, "with find()");
     const std::string& needle = text_of(*arguments[0], "to look for");
-    work.charge(text.size() + needle.size());
+    work.charge_search(text.size(), needle.size());
     const std::size_t at = Finder(needle).find(text, 0);
     if (at == std::string::npos) return std::int64_t{-1};
     return static_cast<std::int64_t>(text_length(std::string_view(text).substr(0, at)));

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::size_t kMaxSteps = 5'000'000;  // statements and expressions evaluated in one rendering
 constexpr std::size_t kMaxDepth = 1000;       // of them inside each other; macros may call themselves
+constexpr std::size_t kVariable = 64;         // bytes charged for making one,
+constexpr std::size_t kLookup = 8;            // and for looking for one in a frame
 
 struct Frame {
     const Frame* outer = nullptr;
@@ -140,6 +142,7 @@ private:
     }
 
     void bind(const std::vector<std::string>& names, const Value& item, Frame& frame) {
+        work_.charge(names.size() * kVariable);
         if (names.size() == 1) {
             frame.variables.insert_or_assign(names[0], item);
             return;
@@ -188,8 +191,9 @@ private:
 
     // Expressions.
 
-    Value lookup(const std::string& name, const Frame& frame) const {
+    Value lookup(const std::string& name, const Frame& frame) {
         for (const Frame* scope = &frame; scope; scope = scope->outer) {
+            work_.charge(kLookup + name.size());
             const auto found = scope->variables.find(name);
             if (found != scope->variables.end()) return found->second;
         }
@@ -344,6 +348,7 @@ private:
         if (!defined_[expr.macro])
             throw Failure{fmt::format("wanted a defined macro, found {} earlier", quote(expr.name))};
         const Macro& macro = program_.macros[expr.macro];
+        work_.charge(macro.parameters.size() * kVariable);
         Frame inner{&root_};
         for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
             Value argument = expr.args[i] ? value(*expr.args[i], frame) : Value();

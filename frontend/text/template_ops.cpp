@@ -156,7 +156,7 @@ Value plus(const Value& value) {
 bool contains(Work& work, const Value& container, const Value& item) {
     if (const std::string* text = container.text()) {
         if (!item.text()) refuse("in", item, container);
-        work.charge(text->size() + item.text()->size());
+        work.charge_search(text->size(), item.text()->size());
         return Finder(*item.text()).find(*text, 0) != std::string_view::npos;
     }
     if (const Sequence* sequence = container.sequence()) {

@@ -36,6 +36,15 @@ bool printable(char32_t code) {
     }
 }
 
+// \x, \u or \U and the number. By hand: whole texts may consist of such characters.
+void append_escape(std::string& out, char letter, std::uint32_t number) {
+    out += '\\';
+    out += letter;
+    for (int shift = letter == 'x' ? 4 : letter == 'u' ? 12 : 28; shift >= 0; shift -= 4) {
+        out += "0123456789abcdef"[number >> shift & 0xF];
+    }
+}
+
 void append_quoted(std::string& out, const std::string& text) {
     const bool doubled = text.find('\'') != std::string::npos && text.find('"') == std::string::npos;
     const char mark = doubled ? '"' : '\'';
@@ -54,10 +63,8 @@ void append_quoted(std::string& out, const std::string& text) {
             out += "\\t";
         } else if (printable(point.code)) {
             out.append(text, at, point.bytes);
-        } else if (code < 0x100) {
-            out += fmt::format("\\x{:02x}", code);
         } else {
-            out += code < 0x10000 ? fmt::format("\\u{:04x}", code) : fmt::format("\\U{:08x}", code);
+            append_escape(out, code < 0x100 ? 'x' : code < 0x10000 ? 'u' : 'U', code);
         }
         at += point.bytes;
     }
@@ -82,7 +89,7 @@ bool append_scalar(std::string& out, const Value& value) {
 
 void append_repr(Work& work, std::string& out, const Value& value) {
     check_size(out);
-    work.charge(1);
+    work.charge(16);
     if (append_scalar(out, value)) return;
     if (value.is_undefined()) {
         out += "Undefined";
@@ -111,10 +118,6 @@ void append_repr(Work& work, std::string& out, const Value& value) {
     }
 }
 
-void append_escape(std::string& out, std::uint32_t unit) {
-    out += fmt::format("\\u{:04x}", unit);
-}
-
 void append_json_text(std::string& out, const std::string& text, bool ascii) {
     out += '"';
     for (std::size_t at = 0; at < text.size();) {
@@ -126,10 +129,10 @@ void append_json_text(std::string& out, const std::string& text, bool ascii) {
             out += '\\';
             out += kShort[named];
         } else if (code < 0x20 || (ascii && code >= 0x7F && code < 0x10000)) {
-            append_escape(out, code);
+            append_escape(out, 'u', code);
         } else if (ascii && code >= 0x10000) {
-            append_escape(out, 0xD800 + ((code - 0x10000) >> 10));
-            append_escape(out, 0xDC00 + ((code - 0x10000) & 0x3FF));
+            append_escape(out, 'u', 0xD800 + ((code - 0x10000) >> 10));
+            append_escape(out, 'u', 0xDC00 + ((code - 0x10000) & 0x3FF));
         } else {
             out.append(text, at, point.bytes);
         }
@@ -152,7 +155,7 @@ public:
 private:
     void append(const Value& value, std::size_t level) {
         check_size(out_);
-        work_.charge(1);
+        work_.charge(16);
         if (value.is_none()) {
             out_ += "null";
         } else if (const bool* flag = value.boolean()) {

@@ -99,6 +99,8 @@ const std::int64_t* Value::integer(std::int64_t& store) const {
 const Value* Dict::find(Work& work, std::string_view key) const {
     work.charge(8 * entries.size());
     for (const auto& [name, value] : entries) {
+        if (name->size() != key.size()) continue;
+        work.charge(key.size());
         if (*name == key) return &value;
     }
     return nullptr;
