@@ -14,6 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxPatterns = 64;
+constexpr size_t kMaxAdded = 1024;  // bytes of an added token, which is looked for at every position of a text
 
 // A JSON value with the names messages need.
 struct Field {
@@ -148,6 +149,9 @@ Status read_added(const Field& list, TokenizerRules& rules) {
             return id.wrong(fmt::format("an integer from 0 to {}", Vocabulary::kIdLimit - 1));
         }
         if (!content.value.is_string() || content.is("")) return content.wrong("a text");
+        if (const size_t size = content.value.get_ref<const std::string&>().size(); size > kMaxAdded) {
+            return content.wrong(fmt::format("at most {} bytes", kMaxAdded), std::to_string(size));
+        }
         for (const char* key : {"single_word", "lstrip", "rstrip"}) VKS_TRY(want_flag(token.at(key), false, false));
         VKS_ASSIGN(const bool special, flag(token.at("special"), false));
         VKS_ASSIGN(const bool normalized, flag(token.at("normalized"), !special));

@@ -58,6 +58,15 @@ TEST(TokenizerRefusals, NothingHidesBehindANul) {
     EXPECT_NE(refusal(small().dump(), "{}\0x"s).find("(dir/tokenizer_config.json): wanted JSON"), std::string::npos);
 }
 
+TEST(TokenizerRefusals, LongAddedTokens) {
+    json file = small();
+    file["added_tokens"][0]["content"] = std::string(1024, 'a');
+    EXPECT_EQ(refusal(file.dump()), "");
+    file["added_tokens"][0]["content"] = std::string(1025, 'a');
+    EXPECT_EQ(refusal(file.dump()),
+              "tokenizer added_tokens[0].content (dir/tokenizer.json): wanted at most 1024 bytes, found 1025");
+}
+
 TEST(TokenizerRefusals, NamesFileAndField) {
     const std::vector<Case> cases = {
         {"", "[]", R"(tokenizer contents (dir/tokenizer.json): wanted an object, found an empty array)"},
