@@ -165,6 +165,7 @@ private:
         } else if (append_scalar(out_, value)) {
             return;
         } else if (const std::string* text = value.text()) {
+            work_.charge(4 * text->size());  // slower than copying
             append_json_text(out_, *text, style_.ascii);
         } else if (const Sequence* sequence = value.sequence()) {
             append_items('[', ']', level, sequence->items, [&](const Value& item) { append(item, level + 1); });
