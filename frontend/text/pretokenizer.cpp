@@ -86,9 +86,9 @@ Status Pretokenizer::split(std::string_view text, std::vector<std::string_view>&
     if (text.empty()) return {};
     const MatchState state;
     if (!state.data || !state.context) return Error{Code::kBadInput, "text: wanted memory to split it, found none"};
-    // PCRE2's default limit, raised with the length: stepping back over a long run of spaces once is fine, doing so
-    // from every position is not.
-    constexpr size_t kSteps = 10'000'000, kStepsPerByte = 16;
+    // The limit holds for each place where a match may begin. It rises with the length: stepping back over a long run
+    // of spaces once is fine. Its base is far below PCRE2's own, with which every byte may take a tenth of a second.
+    constexpr size_t kSteps = 100'000, kStepsPerByte = 16;
     const size_t steps = kSteps + std::min<size_t>(text.size(), UINT32_MAX / 2 / kStepsPerByte) * kStepsPerByte;
     pcre2_set_match_limit(state.context.get(), static_cast<uint32_t>(steps));
 

@@ -85,6 +85,17 @@ TEST(Pretokenizer, GivesUpOnEndlessBacktracking) {
     EXPECT_EQ(done.error().text, "text: wanted one the pre_tokenizer patterns can split, found match limit exceeded");
 }
 
+// Each a is a word, after looking ahead in as many ways as there are pairs of places further on.
+TEST(Pretokenizer, GivesUpOnBacktrackingFromEveryPlace) {
+    const auto made = Pretokenizer::compile({"a(?=(?:a|b)*(?:a|c)*[de])|a"}, "f");
+    ASSERT_TRUE(made) << made.error().text;
+    Words words;
+    EXPECT_TRUE(made->split(std::string(50, 'a'), words));
+    const Status done = made->split(std::string(2000, 'a'), words);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().text, "text: wanted one the pre_tokenizer patterns can split, found match limit exceeded");
+}
+
 TEST(Pretokenizer, LongRunsAreLinear) {
     const size_t n = size_t{1} << 20;
     for (const char* unit :
