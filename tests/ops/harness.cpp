@@ -21,6 +21,12 @@ constexpr size_t kGuard = 256;  // bytes before and after every output
 constexpr std::byte kGuardByte{0xa5};
 constexpr std::byte kNanByte{0xff};  // NaN in every float format here, -1 in integers
 
+// "device=1;tier=0": which of the plugin's devices; the first if it doesn't say.
+uint32_t device_index(const std::string& options) {
+    const size_t at = options.find("device=");
+    return at == std::string::npos ? 0 : uint32_t(std::strtoul(options.c_str() + at + 7, nullptr, 10));
+}
+
 // A buffer with a guard zone on either side, filled; destroyed with its device's table.
 class Guarded {
 public:
@@ -78,17 +84,41 @@ vks_tensor describe(const Value& value) {
     return t;
 }
 
-}  // namespace
-
-Device::Device(const std::string& path, const std::string& options) : label_(options) {
+const vks_plugin* load(const std::string& path) {
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);  // stays open: threads of it may outlive the device
     CHECK(library, "{}", dlerror());
     const auto* entry = static_cast<const vks_entry*>(dlsym(library, "vks_plugin_entry"));
     CHECK(entry && std::memcmp(entry->magic, VKS_ABI_MAGIC, sizeof entry->magic) == 0, "{}: no plugin entry", path);
     vks_error error{};
-    plugin_ = entry->negotiate(VKS_ABI_MAJOR, VKS_ABI_MINOR, &error);
-    CHECK(plugin_, "{}: {}", path, error.text);
-    const vks_status status = plugin_->open(nullptr, 0, options.c_str(), &device_, &error);
+    const vks_plugin* plugin = entry->negotiate(VKS_ABI_MAJOR, VKS_ABI_MINOR, &error);
+    CHECK(plugin, "{}: {}", path, error.text);
+    return plugin;
+}
+
+// "device=*;..." for every usable device of the plugin; anything else is itself. No device at all ends the program.
+std::vector<std::string> for_each_device(const std::string& options) {
+    constexpr std::string_view kEvery = "device=*";
+    if (!options.starts_with(kEvery)) return {options};
+    const vks_plugin* plugin = load(plugin_path());
+    std::vector<std::string> all;
+    vks_info info{};
+    info.size = sizeof info;
+    std::string last;
+    for (uint32_t i = 0; plugin->enumerate(i, &info, nullptr) == VKS_OK; ++i) {
+        last = info.detail;
+        if (!(info.flags & VKS_DEVICE_UNUSABLE))
+            all.push_back("device=" + std::to_string(i) + options.substr(kEvery.size()));
+    }
+    CHECK(!all.empty(), "{}: no usable device: {}", plugin_path(), last);
+    return all;
+}
+
+}  // namespace
+
+Device::Device(const std::string& path, const std::string& options) : label_(options) {
+    plugin_ = load(path);
+    vks_error error{};
+    const vks_status status = plugin_->open(nullptr, device_index(options), options.c_str(), &device_, &error);
     CHECK(status == VKS_OK, "{} {}: {}", path, options, error.text);
 }
 
@@ -128,9 +158,11 @@ void on_every_device(const std::function<void(Device&)>& f) {
     std::string list = given && *given ? given : "threads=2;variant=plain|threads=2;variant=auto";
     while (!list.empty()) {
         const size_t end = std::min(list.find('|'), list.size());
-        Device& chosen = device(list.substr(0, end));
-        SCOPED_TRACE(chosen.label());
-        f(chosen);
+        for (const std::string& options : for_each_device(list.substr(0, end))) {
+            Device& chosen = device(options);
+            SCOPED_TRACE(chosen.label());
+            f(chosen);
+        }
         list.erase(0, end + 1);
     }
 }

@@ -35,7 +35,8 @@ private:
 std::string plugin_path();
 // A device opened with these options; opened once per program.
 Device& device(const std::string& options);
-// Calls f on the plugin's plain and its best variants (the environment's VKS_TEST_OPTIONS, '|' between, instead).
+// Calls f on the plugin's plain and its best variants; instead, on what the environment's VKS_TEST_OPTIONS lists, '|'
+// between, "device=*" being each of its devices.
 void on_every_device(const std::function<void(Device&)>& f);
 
 // A run of one operator; arguments in the order of abi/ops.h.
