@@ -48,6 +48,8 @@ struct Groups {
 class Encoder {
 public:
     virtual const Caps& caps() const = 0;
+    // As recipe() saw it: varying dims at their maximum.
+    virtual Signature declared() const = 0;
     // An argument, whole or `bytes` of it from `from` on (a multiple of the device's offset alignment).
     virtual Bind arg(size_t index) const = 0;
     virtual Bind scratch(uint64_t from, uint64_t bytes) const = 0;

@@ -34,6 +34,10 @@ public:
     std::vector<std::byte> push;
 
     const Caps& caps() const override { return device_.caps(); }
+    Signature declared() const override {
+        const vks_kernel& kernel = *item_->kernel;
+        return {kernel.args, kernel.params.data(), kernel.op->params_size};
+    }
     Bind arg(size_t index) const override { return bind(work_.places[item_->first_place + index]); }
     Bind scratch(uint64_t from, uint64_t bytes) const override {
         const Place& place = work_.places[item_->first_place + item_->places - 1];
