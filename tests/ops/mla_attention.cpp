@@ -69,6 +69,16 @@ TEST(MlaAttention, RaggedSpans) {
     });
 }
 
+TEST(MlaAttention, TheRealSizes) {
+    Random random(80);
+    const Inputs in = random_inputs(random, VKS_F32, 150, {0, 149, 0, 150}, {128, 512, 64, 0.1f});
+    const Inputs half = random_inputs(random, VKS_BF16, 150, {0, 149, 0, 150}, {128, 512, 64, 0.1f});
+    on_every_device([&](Device& device) {
+        expect_close("f32", attend(device, in), reference(in), 1e-5);
+        expect_close("bf16", attend(device, half, VKS_BF16), reference(half), 1e-2);
+    });
+}
+
 TEST(MlaAttention, PrefillIsCausal) {
     Random random(82);
     std::vector<int32_t> spans;
@@ -94,17 +104,74 @@ TEST(MlaAttention, OneRowIsThatRow) {
     });
 }
 
-// What the CPU plugin promises beyond the contract: a span is cut to the cache, an empty one gives zeros.
+// A span is cut to the cache, an empty one gives zeros.
 TEST(MlaAttention, SpanOutsideTheCache) {
     Random random(85);
     const Inputs in = random_inputs(random, VKS_F32, 10, {0, 0, 4, 6, 9, 0, 3, 0}, {2, 24, 4, 0.5f});
     Inputs outside = in;
     outside.span = ints({4, 2}, {INT32_MAX, INT32_MAX, 4, INT32_MAX, INT32_MIN, 3, 3, -2});
+    Inputs before = in;
+    before.span = ints({4, 2}, {-3, 3, -6, 16, INT32_MIN, INT32_MAX, INT32_MAX, 1});
+    Inputs whole = in;
+    whole.span = ints({4, 2}, {0, 0, 0, 10, 0, 0, 0, 0});
     on_every_device([&](Device& device) {
-        if (std::string(device.plugin().name) != "cpu") return;
         const Value got = attend(device, outside);
         expect_same_bits("o", got, attend(device, in));
         for (int64_t t : {0, 2, 3}) expect_same_bits("o", slice(got, t, 1), zeros(VKS_F32, {1, 48}));
+        expect_same_bits("o", attend(device, before), attend(device, whole));
+    });
+}
+
+// What a cache holds where nobody looks, or only a neighbour does, must not matter: it may be NaN.
+TEST(MlaAttention, RowsOutsideTheSpanAreNotMet) {
+    Random random(86);
+    for (uint32_t act : {uint32_t{VKS_F32}, uint32_t{VKS_BF16}}) {
+        const Inputs in = random_inputs(random, act, 100, {0, 20, 20, 3, 60, 33, 90, 10}, {3, 20, 4, 0.3f});
+        Inputs holes = in;
+        const auto bytes = static_cast<size_t>(24 * abi::element_bytes(act));  // of a cache row
+        for (size_t row : {23u, 59u, 93u, 99u})
+            std::fill_n(holes.cache.bytes.begin() + static_cast<std::ptrdiff_t>(row * bytes), bytes, std::byte{0xff});
+        on_every_device([&](Device& device) {
+            const Value got = attend(device, holes), wanted = attend(device, in);
+            expect_same_bits("o", slice(got, 0, 3), slice(wanted, 0, 3));
+            for (int64_t i = 0; i < 60; ++i) EXPECT_TRUE(std::isnan(got.at(3 * 60 + i)));
+        });
+    }
+}
+
+// Long spans of few tokens: devices split them. Around the sizes of pieces and of what is split into them.
+TEST(MlaAttention, LongSpansOfFewTokens) {
+    Random random(87);
+    on_every_device([&](Device& device) {
+        for (const std::vector<int32_t>& spans :
+             {std::vector<int32_t>{0, 3000}, {17, 2049, 2999, 1}, {5, 2047, 5, 2048, 5, 2049, 100, 64, 0, 65}}) {
+            const Inputs in = random_inputs(random, VKS_F32, 3000, spans, {6, 33, 7, 0.2f});
+            expect_close("f32", attend(device, in), reference(in), 1e-5);
+            const Inputs half = random_inputs(random, VKS_BF16, 3000, spans, {6, 36, 8, 0.2f});
+            expect_close("bf16", attend(device, half, VKS_BF16), reference(half), 1e-2);
+        }
+    });
+}
+
+// Sequences far apart in one cache, tokens of them in turn, as many heads as no workgroup has.
+TEST(MlaAttention, ManySequences) {
+    Random random(88);
+    std::vector<int32_t> spans;
+    for (int32_t t = 0; t < 33; ++t) spans.insert(spans.end(), {t % 5 * 200, 1 + t * 5});
+    const Inputs in = random_inputs(random, VKS_F32, 1000, spans, {17, 12, 4, 0.3f});
+    on_every_device([&](Device& device) { expect_close("f32", attend(device, in), reference(in), 1e-5); });
+}
+
+// A cache and a step larger than what a device binds at once: only a limit set on purpose makes that a quick test.
+TEST(MlaAttention, LargerThanABinding) {
+    Random random(89);
+    std::vector<int32_t> spans;
+    for (int32_t t = 0; t < 70; ++t) spans.insert(spans.end(), {t * 30, 3 + t * 9});
+    const Inputs in = random_inputs(random, VKS_F32, 2800, spans, {8, 40, 8, 0.2f});
+    on_every_device([&](Device& any) {
+        if (std::string(any.plugin().name) != "vulkan") return;
+        Device& limited = device(any.label() + ";binding=65536");
+        expect_close("f32", attend(limited, in), reference(in), 1e-5);
     });
 }
 

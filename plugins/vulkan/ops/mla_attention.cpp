@@ -1,0 +1,174 @@
+// mla_attention/1: rows (a head of a token) in teams of invocations, spans split over workgroups where there are few
+// rows. Bound: f32 arithmetic.
+#include "plugins/args/ops/mla_attention.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+#include "plugins/vulkan/op.h"
+#include "shaders/mla_attention.h"
+
+namespace vks::vulkan {
+namespace {
+
+using namespace args::mla_attention;
+
+constexpr uint64_t kScratch = uint64_t{64} << 20;  // at most
+constexpr int64_t kPiece = 64;                     // cache rows: no split is smaller
+
+// How the work is divided. The shader's constants follow from it, and so do the dispatches.
+struct Shape {
+    uint32_t lanes = 1, rows = 1, tile = 16, workgroup = 1;  // invocations of a team, rows of a team, cache rows
+    uint32_t splits = 1;                                     // of a span
+    int64_t part_rows = 1, parts = 1;                        // of the cache: what a binding can take
+    int64_t tokens = 1;                                      // of a dispatch
+    uint64_t row_bytes = 0;                                  // of scratch, per row; maxima and sums are 8 of them
+};
+
+uint64_t element_bytes(const Arg& a) {
+    return uint64_t(abi::element_bytes(a.dtype));
+}
+
+// A team holds ROWS rows, spread over LANES so that each has 16 columns of 512 or fewer.
+void shape_teams(const Caps& caps, const vks_mla_attention_params& p, int64_t rows, Shape& shape) {
+    const uint32_t most = std::bit_floor(caps.max_invocations);
+    if (caps.software) {
+        shape.workgroup = std::min(most, std::bit_floor(caps.subgroup));
+        return;
+    }
+    shape.rows = 4;
+    shape.tile = 8;
+    const uint32_t wide = std::min(most, caps.shared_bytes >= 32768 ? 128u : 64u);
+    shape.lanes = std::min(wide, std::bit_ceil(std::max(4u, (p.lora + 15) / 16)));
+    const auto teams = std::bit_ceil(uint64_t(std::max<int64_t>(1, (rows + shape.rows - 1) / shape.rows)));
+    shape.workgroup = uint32_t(std::min<uint64_t>(wide, shape.lanes * teams));
+}
+
+// The cache's rows a multiple of 256: parts begin at an offset that any device takes.
+void shape_cache(const Caps& caps, const Signature& s, Shape& shape) {
+    const Arg& cache = s.args[kCache];
+    const uint64_t row = std::max<uint64_t>(1, uint64_t(cache.dim[1]) * element_bytes(cache));
+    shape.part_rows = std::max<int64_t>(1, cache.rows());
+    if (uint64_t(shape.part_rows) * row <= caps.max_binding) return;
+    shape.part_rows = int64_t(caps.max_binding / row / 256 * 256);
+    if (shape.part_rows > 0) shape.parts = (cache.rows() + shape.part_rows - 1) / shape.part_rows;
+}
+
+Shape shape_of(const Caps& caps, const Signature& s) {
+    const auto& p = s.get<vks_mla_attention_params>();
+    const int64_t tokens = s.args[kQLat].rows(), rows = tokens * p.heads;
+    Shape shape;
+    shape_teams(caps, p, rows, shape);
+    shape_cache(caps, s, shape);
+    // Enough workgroups to fill the device, of spans as long as the cache; shorter ones leave some without work.
+    const int64_t block = shape.workgroup / shape.lanes * shape.rows;
+    const int64_t blocks = std::max<int64_t>(1, (rows + block - 1) / block), wanted = caps.software ? 32 : 256;
+    const int64_t pieces = std::max<int64_t>(1, (shape.part_rows + kPiece - 1) / kPiece);
+    shape.splits =
+        uint32_t(std::clamp<int64_t>(wanted / blocks, shape.parts > 1 ? 2 : 1, std::max<int64_t>(2, pieces)));
+    if (pieces == 1 && shape.parts == 1) shape.splits = 1;
+
+    // Tokens whose arguments fit a binding and whose splits fit the scratch; a dispatch's first one must be aligned.
+    uint64_t largest = 1, step = 1;
+    for (size_t i : {kQLat, kQPe, kO}) {
+        const uint64_t bytes = std::max<uint64_t>(1, uint64_t(s.args[i].dim[1]) * element_bytes(s.args[i]));
+        largest = std::max(largest, bytes);
+        step = std::max(step, caps.offset_alignment / std::gcd<uint64_t>(caps.offset_alignment, bytes));
+    }
+    uint64_t fit = caps.max_binding / largest;
+    if (shape.splits > 1) {
+        shape.row_bytes = shape.splits * uint64_t(shape.parts) * ((p.lora + 3) / 4 * 16 + 8);
+        const uint64_t limit = std::min(kScratch, caps.max_binding);
+        fit = std::min(fit, limit / std::max<uint64_t>(1, shape.row_bytes * p.heads));
+    }
+    shape.tokens = fit >= uint64_t(tokens) ? tokens : int64_t(fit / step * step);
+    return shape;
+}
+
+uint64_t scratch_rows(const Shape& shape, const Signature& s) {
+    return shape.splits > 1 ? uint64_t(shape.tokens) * s.get<vks_mla_attention_params>().heads : 0;
+}
+
+Recipe recipe(const Caps& caps, const Signature& s) {
+    const auto& p = s.get<vks_mla_attention_params>();
+    const Shape shape = shape_of(caps, s);
+    Recipe recipe;
+    if (shape.part_rows == 0 || (shape.tokens == 0 && s.args[kQLat].rows() > 0)) {
+        recipe.refusal = "a token's arguments exceed what the device can bind";
+        return recipe;
+    }
+    const uint32_t heads = std::max(1u, p.heads), lora = std::max(1u, p.lora);
+    const std::vector<std::pair<const char*, uint32_t>> common = {{"O", s.args[kO].dtype},
+                                                                  {"HEADS", heads},
+                                                                  {"LORA", lora},
+                                                                  {"SPLITS", shape.splits},
+                                                                  {"PIECE", uint32_t{kPiece}}};
+    Program attend{"mla_attention", shape.workgroup, common};
+    attend.constants.insert(attend.constants.end(), {{"Q", s.args[kQLat].dtype},
+                                                     {"P", s.args[kQPe].dtype},
+                                                     {"C", s.args[kCache].dtype},
+                                                     {"ROPE", p.rope},
+                                                     {"LANES", shape.lanes},
+                                                     {"ROWS", shape.rows},
+                                                     {"TILE", shape.tile}});
+    recipe.programs.push_back(std::move(attend));
+    recipe.variant = shape.splits > 1 ? "split" : "plain";
+    if (shape.splits > 1) {
+        const uint32_t wide = caps.software ? caps.subgroup : std::max(caps.subgroup, std::bit_ceil((lora + 3) / 4));
+        Program merge{"mla_attention_merge", std::min(std::bit_floor(wide), std::bit_floor(caps.max_invocations)),
+                      common};
+        merge.constants.emplace_back("PARTS", uint32_t(shape.parts));
+        recipe.programs.push_back(std::move(merge));
+    }
+    recipe.scratch_bytes = (scratch_rows(shape, s) * shape.row_bytes + 255) / 256 * 256 + 256;
+    if (shape.splits == 1) recipe.scratch_bytes = 0;
+    return recipe;
+}
+
+// Tokens [first, first + count) of the step.
+void encode_tokens(Encoder& e, const Signature& s, const Shape& shape, int64_t first, int64_t count) {
+    const auto& p = s.get<vks_mla_attention_params>();
+    const auto rows_of = [&](size_t i) {
+        const uint64_t row = uint64_t(s.args[i].dim[1]) * element_bytes(s.args[i]);
+        return e.arg(i, uint64_t(first) * row, uint64_t(count) * row);
+    };
+    const uint64_t slots = shape.splits > 1 ? shape.splits * uint64_t(shape.parts) : 0;
+    const uint64_t rows = uint64_t(count) * p.heads, group_bytes = (p.lora + 3) / 4 * 16;
+    const uint64_t sums = slots * rows * group_bytes, states_at = (sums + 255) / 256 * 256;
+    const Bind partial = slots > 0 ? e.scratch(0, sums) : Bind{};
+    const Bind state = slots > 0 ? e.scratch(states_at, slots * rows * 8) : Bind{};
+    const Arg& cache = s.args[kCache];
+    const uint64_t cache_row = uint64_t(cache.dim[1]) * element_bytes(cache);
+    const uint64_t block = shape.workgroup / shape.lanes * shape.rows;
+    for (int64_t part = 0; part < shape.parts; ++part) {
+        const int64_t from = std::min(part * shape.part_rows, cache.rows());
+        const int64_t seen = std::min(shape.part_rows, cache.rows() - from);
+        if (seen == 0 && part > 0) break;
+        const shaders::MlaAttentionPush push{uint32_t(rows), uint32_t(first), uint32_t(from),
+                                             uint32_t(seen), uint32_t(part),  p.scale};
+        e.dispatch(
+            0,
+            {rows_of(kQLat), rows_of(kQPe), e.arg(kCache, uint64_t(from) * cache_row, uint64_t(seen) * cache_row),
+             e.arg(kSpan), slots > 0 ? Bind{} : rows_of(kO), partial, state},
+            push, e.spread((rows + block - 1) / block, shape.splits));
+    }
+    if (slots == 0) return;
+    const shaders::MlaAttentionMergePush push{uint32_t(rows), uint32_t(first), uint32_t(cache.rows()),
+                                              uint32_t(shape.part_rows)};
+    e.dispatch(1, {e.arg(kSpan), partial, state, rows_of(kO)}, push, e.spread(rows));
+}
+
+void encode(Encoder& e, const Signature& s) {
+    const Shape shape = shape_of(e.caps(), e.declared());
+    if (s.args[kO].dim[1] == 0) return;
+    for (int64_t t = 0; t < s.args[kO].rows(); t += shape.tokens)
+        encode_tokens(e, s, shape, t, std::min(shape.tokens, s.args[kO].rows() - t));
+}
+
+}  // namespace
+
+extern constinit const Op op_mla_attention = {"mla_attention/1", sizeof(vks_mla_attention_params), check, recipe,
+                                              encode};
+
+}  // namespace vks::vulkan
