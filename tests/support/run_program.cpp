@@ -10,6 +10,8 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <sstream>
 #include <utility>
 
 extern char** environ;
@@ -54,17 +56,27 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
     return list;
 }
 
+// The words of $VKSEEK_RUN_PREFIX, then the program and its arguments.
+std::vector<std::string> command_line(const std::vector<std::string>& arguments, const RunOptions& options) {
+    std::vector<std::string> argv;
+    const char* prefix = std::getenv("VKSEEK_RUN_PREFIX");
+    std::istringstream words(prefix ? prefix : "");
+    for (std::string word; words >> word;) argv.push_back(word);
+    argv.push_back(options.program.empty() ? VKS_PROGRAM : options.program.string());
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return argv;
+}
+
 pid_t spawn(const std::vector<std::string>& arguments, const RunOptions& options, const Pipe& in, const Pipe& out,
             const Pipe& err) {
-    std::vector<std::string> argv = arguments, env = environment(options.env);
-    argv.insert(argv.begin(), options.program.empty() ? VKS_PROGRAM : options.program.string());
+    std::vector<std::string> argv = command_line(arguments, options), env = environment(options.env);
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, in.read, STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, out.write, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, err.write, STDERR_FILENO);
     pid_t child = -1;
-    if (posix_spawn(&child, argv[0].c_str(), &actions, nullptr, pointers(argv).data(), pointers(env).data()) != 0) {
+    if (posix_spawnp(&child, argv[0].c_str(), &actions, nullptr, pointers(argv).data(), pointers(env).data()) != 0) {
         child = -1;
     }
     posix_spawn_file_actions_destroy(&actions);

@@ -1,4 +1,5 @@
-// Runs the program (or another) as a child and waits for it: what it wrote, how it ended.
+// Runs the program (or another) as a child and waits for it: what it wrote, how it ended. The environment variable
+// VKSEEK_RUN_PREFIX puts another command in front of every one, such as valgrind with its options.
 #pragma once
 #include <sys/types.h>
 
