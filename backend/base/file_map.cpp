@@ -30,10 +30,10 @@ struct Slot {
 };
 constexpr size_t kSlots = 4096;
 constexpr uintptr_t kFilling = 1;
-std::array<Slot, kSlots> slots;
+std::array<Slot, kSlots> slots;  // NOLINT(*-non-const-global-variables): for the signal handler
 static_assert(std::atomic<uintptr_t>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
 
-struct sigaction previous_action;
+struct sigaction previous_action;  // NOLINT(*-non-const-global-variables): the same
 
 // Async-signal-safe: atomics, write, _exit, sigaction, raise.
 void on_sigbus(int signal, siginfo_t* info, void*) {

@@ -23,6 +23,8 @@ public:
     // Errors: not there, not readable, not a regular file, more than 4096 maps at a time.
     static Result<FileMap> open(const std::filesystem::path& path);
 
+    FileMap(const FileMap&) = delete;
+    FileMap& operator=(const FileMap&) = delete;
     FileMap(FileMap&& other) noexcept;
     FileMap& operator=(FileMap&& other) noexcept;
     ~FileMap();

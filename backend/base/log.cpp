@@ -5,7 +5,7 @@
 
 namespace vks {
 namespace {
-std::atomic<LogLevel> g_level{LogLevel::kWarning};
+std::atomic<LogLevel> g_level{LogLevel::kWarning};  // NOLINT(*-non-const-global-variables): the process's level
 }
 
 void set_log_level(LogLevel level) {

@@ -85,4 +85,5 @@ using Status = Result<void>;
 #define VKS_ASSIGN(decl, expr)                                                                \
     auto VKS_CONCAT(vks_result_, __LINE__) = (expr);                                          \
     if (!VKS_CONCAT(vks_result_, __LINE__)) return VKS_CONCAT(vks_result_, __LINE__).error(); \
+    /* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration, not an expression */        \
     decl = *std::move(VKS_CONCAT(vks_result_, __LINE__))

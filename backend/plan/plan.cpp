@@ -25,6 +25,7 @@ public:
     Result<std::shared_ptr<const Plan>> run(const SupportTable& table, const std::vector<NodePlace>& places,
                                             std::optional<PrepareFailed>& failed) {
         std::vector<size_t> device_of;
+        device_of.reserve(places.size());
         for (const NodePlace& place : places) device_of.push_back(place.device);
         plan_->segments = cut_segments(graph_, device_of);
         for (Device* device : preference_.order) plan_->devices.emplace_back().device = device;
@@ -109,7 +110,7 @@ private:
 
 }  // namespace
 
-Result<std::shared_ptr<const Plan>> make_plan(std::shared_ptr<const Graph> graph, const Preference& preference,
+Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>& graph, const Preference& preference,
                                               WeightStores& weights, State& state) {
     const SupportTable table = ask_support(*graph, preference);
     Barred barred;

@@ -54,7 +54,7 @@ struct Plan {
 };
 
 // Runs the passes. A prepare that fails bars that (node, device) pair and places again. Errors name the operator.
-Result<std::shared_ptr<const Plan>> make_plan(std::shared_ptr<const Graph> graph, const Preference& preference,
+Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>& graph, const Preference& preference,
                                               WeightStores& weights, State& state);
 
 }  // namespace vks

@@ -24,6 +24,8 @@ class Owned {
 public:
     Owned() = default;
     Owned(Device& device, T* raw) : device_(&device), raw_(raw) {}
+    Owned(const Owned&) = delete;
+    Owned& operator=(const Owned&) = delete;
     Owned(Owned&& o) noexcept : device_(o.device_), raw_(std::exchange(o.raw_, nullptr)) {}
     Owned& operator=(Owned&& o) noexcept {
         std::swap(device_, o.device_);

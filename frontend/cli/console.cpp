@@ -18,7 +18,7 @@ namespace {
 
 constexpr size_t kMaxInput = size_t{2} << 30;
 
-std::atomic<bool> g_interrupted{false};
+std::atomic<bool> g_interrupted{false};  // NOLINT(*-non-const-global-variables): for the signal handler
 static_assert(std::atomic<bool>::is_always_lock_free, "the signal handler uses it");
 
 void on_interrupt(int number) {

@@ -13,7 +13,8 @@
 namespace vks {
 namespace {
 
-InterruptFlag* g_interrupt = nullptr;  // for readline's hook, which takes no argument
+// NOLINTNEXTLINE(*-non-const-global-variables): for readline's hook, which takes no argument
+InterruptFlag* g_interrupt = nullptr;
 
 std::optional<std::string> edited_line(const char* prompt) {
     const std::unique_ptr<char, void (*)(void*)> line(readline(prompt), std::free);
@@ -24,7 +25,7 @@ std::optional<std::string> edited_line(const char* prompt) {
 
 std::optional<std::string> plain_line() {
     std::string text;
-    for (int c; (c = std::getchar()) != EOF;) {
+    for (int c = 0; (c = std::getchar()) != EOF;) {
         if (c == '\n') return text;
         text += static_cast<char>(c);
     }

@@ -24,7 +24,7 @@ public:
 
     // Loads plugins and makes the engine; prints the plans under --explain. Context, chunk and outputs are the
     // caller's, in `engine`.
-    Status start(const EngineOptions& engine);
+    Status start(const EngineOptions& wanted);
     // After a run, before it reports success: the files are still what they were, the trace is written.
     Status finish();
 

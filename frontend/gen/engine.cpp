@@ -15,7 +15,7 @@ namespace {
 void append_floats(std::span<const std::byte> raw, uint32_t dtype, std::vector<float>& out) {
     if (dtype == VKS_BF16) {
         for (size_t i = 0; i + 2 <= raw.size(); i += 2) {
-            uint16_t bits;
+            uint16_t bits = 0;
             std::memcpy(&bits, &raw[i], sizeof bits);
             out.push_back(std::bit_cast<float>(uint32_t{bits} << 16));
         }

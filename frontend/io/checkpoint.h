@@ -66,7 +66,7 @@ public:
 private:
     Checkpoint() = default;
     Status map_single(const std::filesystem::path& path);
-    Status map_shards(const std::filesystem::path& index);
+    Status map_shards(const std::filesystem::path& path);
     Status refuse_copies() const;
     Status verify() const;
     Status refuse_unexpected(const std::unordered_set<const TensorView*>& used) const;

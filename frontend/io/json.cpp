@@ -52,9 +52,9 @@ private:
             return &root_;
         }
         json& parent = *stack_.back();
-        if (parent.is_object()) return &(parent[key_] = std::move(value));
-        parent.push_back(std::move(value));
-        return &parent.back();
+        json& slot = parent.is_object() ? parent[key_] : parent.emplace_back();
+        slot = std::move(value);
+        return &slot;
     }
     bool add(json value) {
         place(std::move(value));

@@ -17,7 +17,7 @@ public:
     double uniform();  // [0, 1)
 
 private:
-    uint64_t state_[4];
+    uint64_t state_[4] = {};
 };
 
 // Standard deviation of the values of random_e4m3's codes: 448 is four of them, as large as a code gets.

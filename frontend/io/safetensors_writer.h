@@ -29,6 +29,8 @@ public:
     // elements come first in the file (in the given order otherwise), so that all are aligned to their type.
     static Result<SafetensorsWriter> create(const std::filesystem::path& target, std::vector<TensorInfo> tensors);
 
+    SafetensorsWriter(const SafetensorsWriter&) = delete;
+    SafetensorsWriter& operator=(const SafetensorsWriter&) = delete;
     SafetensorsWriter(SafetensorsWriter&& other) noexcept;
     SafetensorsWriter& operator=(SafetensorsWriter&&) = delete;
     ~SafetensorsWriter();

@@ -142,7 +142,7 @@ Result<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir) 
         name = path.string();
         VKS_ASSIGN(source, read_file(path, kMaxConfig));
     }
-    VKS_ASSIGN(Template parsed, Template::parse(std::move(source), std::move(name)));
+    VKS_ASSIGN(Template parsed, Template::parse(source, std::move(name)));
     Tokens tokens;
     for (std::string_view token : kTokenNames) {
         VKS_ASSIGN(auto token_value, token_text(config, token, config_path.string()));
@@ -151,9 +151,9 @@ Result<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir) 
     return ChatTemplate(std::move(parsed), std::move(tokens));
 }
 
-Result<ChatTemplate> ChatTemplate::parse(std::string source, std::optional<std::string> bos_token,
+Result<ChatTemplate> ChatTemplate::parse(const std::string& source, std::optional<std::string> bos_token,
                                          std::optional<std::string> eos_token, std::string name) {
-    VKS_ASSIGN(Template parsed, Template::parse(std::move(source), std::move(name)));
+    VKS_ASSIGN(Template parsed, Template::parse(source, std::move(name)));
     Tokens tokens;
     if (bos_token) tokens.emplace_back("bos_token", *std::move(bos_token));
     if (eos_token) tokens.emplace_back("eos_token", *std::move(eos_token));

@@ -23,7 +23,7 @@ public:
     static Result<ChatTemplate> load(const std::filesystem::path& model_dir);
 
     // From its source. A special token that is nullopt is undefined in the template. `name` is what errors call it.
-    static Result<ChatTemplate> parse(std::string source, std::optional<std::string> bos_token,
+    static Result<ChatTemplate> parse(const std::string& source, std::optional<std::string> bos_token,
                                       std::optional<std::string> eos_token, std::string name);
 
     // Renders an array of messages, or an object {"messages", "add_generation_prompt", "tools", ...}. Each message is

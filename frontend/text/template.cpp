@@ -32,7 +32,7 @@ Error error_at(const std::string& name, std::string_view source, const tmpl::Fai
 
 }  // namespace
 
-Result<Template> Template::parse(std::string source, std::string name) {
+Result<Template> Template::parse(const std::string& source, std::string name) {
     if (source.size() > tmpl::kMaxSource) {
         return bad_input("chat template ({}): wanted at most {} bytes, found {}", name, tmpl::kMaxSource,
                          source.size());

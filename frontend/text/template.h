@@ -18,7 +18,7 @@ namespace vks {
 class Template {
 public:
     // `name` is the file that errors name; `source` at most 1 MiB. Errors (kBadInput) give line and column.
-    static Result<Template> parse(std::string source, std::string name);
+    static Result<Template> parse(const std::string& source, std::string name);
 
     // Renders with the members of `variables` (a JSON object, nested at most 100 deep) as variables.
     // Errors (kBadInput): whatever Python would raise, what is not supported, raise_exception(), or a limit: 64 MiB of

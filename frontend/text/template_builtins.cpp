@@ -21,7 +21,7 @@ Value new_text(std::string_view text) {
     return std::string(text);
 }
 
-Value value_of(const std::optional<Value>& argument, Value otherwise) {
+Value value_of(const std::optional<Value>& argument, const Value& otherwise) {
     return argument ? *argument : otherwise;
 }
 
@@ -280,6 +280,7 @@ Value split_with(Work& work, const Value& subject, const Arguments& arguments, b
         throw Failure{"wanted fewer parts of a string, found more"};
     work.charge(parts.size() * 4 * sizeof(Value));
     std::vector<Value> items;
+    items.reserve(parts.size());
     for (std::string_view part : parts) items.push_back(new_text(part));
     return make_sequence(std::move(items), false);
 }

@@ -133,6 +133,7 @@ Value make_sequence(std::vector<Value> items, bool tuple) {
     return Value(std::shared_ptr<const Sequence>(std::move(sequence)));
 }
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the entries are moved out one by one
 Value make_dict(Work& work, std::vector<std::pair<Text, Value>> entries) {
     auto dict = std::make_shared<Dict>();
     std::unordered_map<std::string_view, std::size_t> seen;

@@ -25,6 +25,8 @@ public:
     static Result<Tokenizer> parse(std::string_view tokenizer_json, std::string_view tokenizer_config,
                                    const std::filesystem::path& dir);
 
+    Tokenizer(const Tokenizer&) = delete;
+    Tokenizer& operator=(const Tokenizer&) = delete;
     Tokenizer(Tokenizer&&) noexcept;
     Tokenizer& operator=(Tokenizer&&) noexcept;
     ~Tokenizer();

@@ -138,7 +138,8 @@ private:
 
     bool merge(const std::string& s) {
         const size_t space = s.find(' ');
-        if (space == s.npos || space == 0 || space + 1 == s.size() || s.find(' ', space + 1) != s.npos) {
+        if (space == std::string::npos || space == 0 || space + 1 == s.size() ||
+            s.find(' ', space + 1) != std::string::npos) {
             return bad_merge(excerpt(s));
         }
         const size_t at = result_.merge_text.size();

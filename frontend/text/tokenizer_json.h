@@ -37,9 +37,9 @@ struct TokenizerJson {
     }
 };
 
-// Reads `json`, of at most kMaxTokenizerJson bytes. `file` is for messages. Thread-safe.
+// Reads `text`, of at most kMaxTokenizerJson bytes. `file` is for messages. Thread-safe.
 constexpr size_t kMaxTokenizerJson = size_t{256} << 20;
-Result<TokenizerJson> read_tokenizer_json(std::string_view json, const std::string& file);
+Result<TokenizerJson> read_tokenizer_json(std::string_view text, const std::string& file);
 
 // A value as messages show it: strings quoted and cut, containers by kind. Thread-safe.
 std::string shown(const nlohmann::json& value);

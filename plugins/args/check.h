@@ -19,9 +19,9 @@ inline constexpr uint32_t kPlainWeight = kAct | type_bit(VKS_F16);
 inline constexpr uint32_t kAnyWeight = kPlainWeight | kF8;
 
 struct ArgRule {
-    const char* name;
-    uint32_t dtypes;
-    uint32_t rank;
+    const char* name = "";
+    uint32_t dtypes = 0;
+    uint32_t rank = 0;
     bool optional = false;
 };
 

@@ -17,7 +17,7 @@ vks_buffer::~vks_buffer() {
     if (mapped_bytes != 0) {
         munmap(data, mapped_bytes);
     } else {
-        std::free(data);
+        std::free(data);  // NOLINT(cppcoreguidelines-no-malloc): aligned_alloc's
     }
 }
 

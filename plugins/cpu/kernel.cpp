@@ -98,7 +98,7 @@ std::byte* locate(const vks_device& device, const vks_tensor& t, const char* wha
         fail(error, VKS_INVALID, "%s: found %s", what, wrong);
         return nullptr;
     }
-    return buffer->data + t.offset;
+    return buffer->data + t.offset;  // cppcheck-suppress nullPointerRedundantCheck ; no buffer is something wrong
 }
 
 vks_status query(vks_device& device, const vks_op& op, vks_support& support, vks_error* error) {

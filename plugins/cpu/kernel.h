@@ -7,7 +7,7 @@ namespace vks::cpu {
 
 vks_status query(vks_device& device, const vks_op& op, vks_support& support, vks_error* error);
 vks_status prepare(vks_device& device, const vks_op& op, std::unique_ptr<vks_kernel>& kernel, vks_error* error);
-vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor* args, uint64_t count,
+vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor* given, uint64_t count,
                   const vks_tensor* scratch, vks_error* error);
 
 // The address of a tensor's first element, or null and a line in `error` if its buffer doesn't hold it.

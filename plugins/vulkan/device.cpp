@@ -31,7 +31,7 @@ void limit(Caps& caps, const std::string& text) {
 
 }  // namespace
 
-vks_device::vks_device(const Gpu& g, const std::string& text) : gpu(g) {
+vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     limit(gpu.caps, text);
     create();
     heap = std::make_unique<Heap>(gpu, handle, vk);
@@ -262,6 +262,7 @@ Bind locate(const vks_device& device, const vks_tensor& t, const char* what) {
         wrong = "an address that is no multiple of the element size";
     }
     if (wrong) throw Failure(VKS_INVALID, std::string(what) + ": found " + wrong);
+    // cppcheck-suppress nullPointerRedundantCheck ; no buffer is something wrong
     return {buffer->range.buffer, buffer->range.offset + t.offset, bytes};
 }
 

@@ -22,7 +22,7 @@ struct Submission {
 }  // namespace vks::vulkan
 
 struct vks_device {
-    vks_device(const vks::vulkan::Gpu& gpu, const std::string& options);
+    vks_device(vks::vulkan::Gpu g, const std::string& text);
     ~vks_device();
     vks_device(const vks_device&) = delete;
     vks_device& operator=(const vks_device&) = delete;
@@ -71,6 +71,9 @@ struct vks_kernel {
     std::vector<uint32_t> given;         // indices of the arguments that come with the launch
     vks::vulkan::Range table;            // addresses of constants; none if its block is null
 
+    vks_kernel() = default;
+    vks_kernel(const vks_kernel&) = delete;
+    vks_kernel& operator=(const vks_kernel&) = delete;
     ~vks_kernel();
 };
 
@@ -80,6 +83,9 @@ struct vks_fence {
     std::atomic<uint64_t> submitted{0};  // by the caller
     std::atomic<uint64_t> queued{0};     // of that, what the queue was given
 
+    vks_fence() = default;
+    vks_fence(const vks_fence&) = delete;
+    vks_fence& operator=(const vks_fence&) = delete;
     ~vks_fence();
 };
 

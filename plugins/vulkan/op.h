@@ -83,14 +83,14 @@ protected:
 };
 
 struct Op {
-    const char* id;        // "rms_norm/1"
-    uint64_t params_size;  // 0: no params
+    const char* id = nullptr;  // "rms_norm/1"
+    uint64_t params_size = 0;  // 0: no params
     // Empty when these arguments are ones ops.h allows, else one line saying which is not.
-    std::string (*check)(const Signature&);
+    std::string (*check)(const Signature&) = nullptr;
     // Varying dims are at their maximum.
-    Recipe (*recipe)(const Caps&, const Signature&);
+    Recipe (*recipe)(const Caps&, const Signature&) = nullptr;
     // Arguments at their actual dims. Every written binding of a dispatch is ordered against the others by the encoder.
-    void (*encode)(Encoder&, const Signature&);
+    void (*encode)(Encoder&, const Signature&) = nullptr;
     // Constants whose addresses the shader reads from a table (pairs of words, in this order): indices [first, last) of
     // the arguments; null: none. Only on devices with addresses.
     std::pair<size_t, size_t> (*table)(const Signature&) = nullptr;

@@ -18,7 +18,7 @@ Json cases(const char* file) {
     return Json::parse(read_bytes(test::data("tokenizer") / file), nullptr, false);
 }
 
-Ran run(std::vector<std::string> arguments, const std::string& input) {
+Ran run(const std::vector<std::string>& arguments, const std::string& input) {
     RunOptions options;
     options.input = input;
     return run_program(arguments, options);
@@ -29,7 +29,7 @@ std::vector<Json> lines_of(std::vector<std::string> arguments, const std::vector
     std::string text;
     for (const Json& line : input) text += line.dump(-1, ' ', true) + "\n";
     arguments.push_back("--jsonl");
-    const Ran ran = run(std::move(arguments), text);
+    const Ran ran = run(arguments, text);
     EXPECT_EQ(ran.status, 0) << ran.err;
     EXPECT_EQ(ran.err, "");
     std::vector<Json> lines;

@@ -78,12 +78,18 @@ TEST_F(CpuDevice, QueryRefusesWithAReason) {
     EXPECT_TRUE(refused(gemm_args(), "gemm/1", 4));
     EXPECT_TRUE(refused({}));
     EXPECT_TRUE(refused(std::vector<vks_tensor>(5000, gemm_args()[0])));
-    for (auto change : std::vector<void (*)(vks_tensor&)>{
-             [](vks_tensor& t) { t.dtype = VKS_I32; }, [](vks_tensor& t) { t.dtype = 77; },
-             [](vks_tensor& t) { t.dtype = VKS_NONE; }, [](vks_tensor& t) { t.layout = VKS_LAYOUT_PRIVATE; },
-             [](vks_tensor& t) { t.flags = 2; }, [](vks_tensor& t) { t.rank = 3; }, [](vks_tensor& t) { t.rank = 9; },
-             [](vks_tensor& t) { t.dim[1] = 15; }, [](vks_tensor& t) { t.stride[0] = 17; },
-             [](vks_tensor& t) { t.dim[0] = INT64_MIN; }, [](vks_tensor& t) { t.dim[0] = t.stride[0] = INT64_MAX; }}) {
+    const std::vector<void (*)(vks_tensor&)> changes = {[](vks_tensor& t) { t.dtype = VKS_I32; },
+                                                        [](vks_tensor& t) { t.dtype = 77; },
+                                                        [](vks_tensor& t) { t.dtype = VKS_NONE; },
+                                                        [](vks_tensor& t) { t.layout = VKS_LAYOUT_PRIVATE; },
+                                                        [](vks_tensor& t) { t.flags = 2; },
+                                                        [](vks_tensor& t) { t.rank = 3; },
+                                                        [](vks_tensor& t) { t.rank = 9; },
+                                                        [](vks_tensor& t) { t.dim[1] = 15; },
+                                                        [](vks_tensor& t) { t.stride[0] = 17; },
+                                                        [](vks_tensor& t) { t.dim[0] = INT64_MIN; },
+                                                        [](vks_tensor& t) { t.dim[0] = t.stride[0] = INT64_MAX; }};
+    for (const auto change : changes) {
         auto args = gemm_args();
         change(args[0]);
         EXPECT_TRUE(refused(args)) << error_.text;

@@ -46,7 +46,7 @@ std::vector<double> reference(const Inputs& in) {
     return o;
 }
 
-Inputs random_inputs(Random& random, uint32_t act, int64_t slots, std::vector<int32_t> spans,
+Inputs random_inputs(Random& random, uint32_t act, int64_t slots, const std::vector<int32_t>& spans,
                      vks_mla_attention_params p, double scale = 1) {
     const auto tokens = static_cast<int64_t>(spans.size() / 2);
     return {random.value(act, {tokens, p.heads * p.lora}, scale), random.value(act, {tokens, p.heads * p.rope}, scale),

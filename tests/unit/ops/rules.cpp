@@ -230,7 +230,7 @@ TEST(Rules, SwigluQuant) {
 
 TEST(Rules, MoeRoute) {
     const Input logits = rows(VKS_F32, 8), bias = vector(8);
-    const auto ask = [&](vks_moe_route_params p) { return Question("moe_route/1", p, {logits, bias}).answer(); };
+    const auto ask = [&](const vks_moe_route_params& p) { return Question("moe_route/1", p, {logits, bias}).answer(); };
     EXPECT_EQ(ask({4, 2, 3, 1, 1}), "[T, 3] [T, 3]");
     EXPECT_EQ(ask({1, 1, 8, 1, 1}), "[T, 8] [T, 8]");
     for (const vks_moe_route_params wrong :
