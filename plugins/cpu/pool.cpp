@@ -41,7 +41,7 @@ struct Frame {
     int worker;
     const Frame* outer;
 };
-thread_local const Frame* innermost = nullptr;
+thread_local const Frame* innermost = nullptr;  // NOLINT(*-non-const-global-variables): what this thread runs
 
 const Frame* inside(const void* pool) {
     for (const Frame* frame = innermost; frame; frame = frame->outer) {
@@ -153,6 +153,9 @@ struct Pool::Impl {
         }
     }
 
+    Impl() = default;
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
     ~Impl() {
         stop.store(true, std::memory_order_release);
         epoch.fetch_add(1, std::memory_order_release);
