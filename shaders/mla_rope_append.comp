@@ -1,4 +1,4 @@
-//! op       mla_rope_append/1   cache[slot[t]] = [rms_norm(kv[t, :lora]) * w ; R_t kv[t, lora:]], q_pe[t,h] = R_t q[t,h,nope:].
+//! op       mla_rope_append/1   cache[slot[t]] = [rms_norm(kv[t,:lora]) * w ; R_t kv[t,lora:]], q_pe[t,h] = R_t q[t,h,nope:].
 //!          A workgroup per token writes the cache entry (z = 0), others rotate the queries. Bound: memory bandwidth.
 //! variant  subgroup
 #version 450

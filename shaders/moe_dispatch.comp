@@ -1,4 +1,4 @@
-//! op       moe_dispatch/1   token lists of the experts [first, first + count): a counting sort of the pairs (t, j) by expert.
+//! op       moe_dispatch/1   lists of the experts [first, first + count): a counting sort of the pairs (t, j) by expert.
 //!          Each list is made by itself, from all pairs, so that no list waits for another: by a workgroup whose invocations
 //!          take a slice of the pairs each, or (SERIAL) by one invocation, its neighbours reading the same pairs for theirs.
 //!          Bound: cache bandwidth, 8 * pairs * count bytes.
