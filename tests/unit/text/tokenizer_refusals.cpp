@@ -55,7 +55,7 @@ TEST(TokenizerRefusals, NothingHidesBehindANul) {
     using namespace std::string_literals;
     EXPECT_NE(refusal(small().dump() + "\0x"s).find("(dir/tokenizer.json): wanted JSON, found a NUL"),
               std::string::npos);
-    EXPECT_NE(refusal(small().dump(), "{}\0x"s).find("(dir/tokenizer_config.json): wanted JSON"), std::string::npos);
+    EXPECT_NE(refusal(small().dump(), "{}\0x"s).find("(dir/tokenizer_config.json): wanted text"), std::string::npos);
 }
 
 TEST(TokenizerRefusals, LongAddedTokens) {
