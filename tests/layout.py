@@ -124,6 +124,7 @@ def check_operators(tree):
     for op in operators:
         tree.want(f"backend/ops/{op}.cpp", f"the rule of {op}")
         tree.want(f"plugins/cpu/ops/{op}.cpp", f"{op} in plain C++")
+        tree.want(f"plugins/vulkan/ops/{op}.cpp", f"{op} on Vulkan")
         tree.want(f"tests/ops/{op}.cpp", f"a test of {op}")
         quoted = f'"{op}/'
         for where, text in (("tests/unit/ops/rules.cpp", rules), ("tests/conformance/cases_*.cpp", cases),

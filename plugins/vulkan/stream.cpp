@@ -9,7 +9,6 @@ constexpr size_t kRecordings = 32;
 
 }  // namespace
 
-using vks::abi::fail;
 using namespace vks::vulkan;
 
 vks_stream::vks_stream(vks_device& d) : device(d) {
@@ -29,14 +28,28 @@ vks_stream::~vks_stream() {
     device.vk.vkDestroyCommandPool(device.handle, pool_, nullptr);
 }
 
-vks_status vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint64_t count,
-                              const vks_tensor* scratch, vks_error* error) {
+// Where an argument lies; its offset must be one that a descriptor takes.
+Place vks_stream::place(const vks_tensor& t, const char* what) const {
+    const Bind bind = locate(device, t, what);
+    const uint32_t alignment = device.caps().offset_alignment;
+    if (bind.offset % alignment != 0)
+        throw Failure(VKS_INVALID, std::string(what) + ": wanted an offset aligned to " + std::to_string(alignment) +
+                                       ", found " + std::to_string(t.offset));
+    return {t.buffer->id, bind.buffer, bind.offset, bind.bytes, {}};
+}
+
+void vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint64_t count, const vks_tensor* scratch) {
     const char* id = kernel.op->id;
-    if (kernel.device != &device) return fail(error, VKS_INVALID, "%s: a kernel of another device", id);
-    if (count != kernel.given.size() || (count != 0 && !given)) {
-        return fail(error, VKS_INVALID, "%s launch arguments: wanted %zu, found %llu", id, kernel.given.size(),
-                    static_cast<unsigned long long>(count));
-    }
+    if (kernel.device != &device) throw Failure(VKS_INVALID, std::string(id) + ": a kernel of another device");
+    if (count != kernel.given.size() || (count != 0 && !given))
+        throw Failure(VKS_INVALID, std::string(id) + " launch arguments: wanted " +
+                                       std::to_string(kernel.given.size()) + ", found " + std::to_string(count));
+    // A launch that is refused leaves nothing behind.
+    struct Rollback {
+        std::vector<Place>& places;
+        size_t size;
+        ~Rollback() { places.resize(size); }
+    } rollback{work_.places, work_.places.size()};
     Item item;
     item.kernel = &kernel;
     item.kernel_id = kernel.id;
@@ -47,47 +60,27 @@ vks_status vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given,
     for (size_t i = 0; i < kernel.args.size(); ++i) {
         const bool from_caller = next < count && kernel.given[next] == i;
         const vks_tensor& t = from_caller ? given[next++] : kernel.declared[i];
-        if (const char* wrong = from_caller ? vks::args::mismatch(kernel.declared[i], t) : nullptr) {
-            work_.places.resize(item.first_place);
-            return fail(error, VKS_INVALID, "%s argument %zu: found %s", id, i, wrong);
-        }
-        Place& place = work_.places.emplace_back();
-        std::copy_n(from_caller ? t.dim : kernel.args[i].dim, 4, place.dim);
-        std::copy_n(place.dim, 4, checked_[i].dim);
-        if (t.dtype == VKS_NONE) continue;
-        const Bind bind = locate(device, t, id);
-        if (bind.offset % device.caps().offset_alignment != 0) {
-            work_.places.resize(item.first_place);
-            return fail(error, VKS_INVALID, "%s argument %zu: wanted an offset aligned to %u, found %llu", id, i,
-                        device.caps().offset_alignment, static_cast<unsigned long long>(t.offset));
-        }
-        place.buffer = t.buffer->id;
-        place.handle = bind.buffer;
-        place.offset = bind.offset;
-        place.bytes = bind.bytes;
+        if (const char* wrong = from_caller ? vks::args::mismatch(kernel.declared[i], t) : nullptr)
+            throw Failure(VKS_INVALID, std::string(id) + " argument " + std::to_string(i) + ": found " + wrong);
+        Place& here = work_.places.emplace_back(t.dtype == VKS_NONE ? Place{} : place(t, id));
+        std::copy_n(from_caller ? t.dim : kernel.args[i].dim, 4, here.dim);
+        std::copy_n(here.dim, 4, checked_[i].dim);
     }
     // With the actual dims, the check also says whether they agree with each other.
     if (const std::string text = kernel.op->check({checked_, kernel.params.data(), kernel.op->params_size});
-        !text.empty()) {
-        work_.places.resize(item.first_place);
-        return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
-    }
+        !text.empty())
+        throw Failure(VKS_INVALID, std::string(id) + " " + text);
     Place& space = work_.places.emplace_back();
     if (kernel.recipe.scratch_bytes > 0) {
-        const Bind bind = scratch ? locate(device, *scratch, id) : Bind{};
-        if (bind.bytes < kernel.recipe.scratch_bytes || bind.offset % device.caps().offset_alignment != 0) {
-            work_.places.resize(item.first_place);
-            return fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, aligned to %u, found %llu", id,
-                        static_cast<unsigned long long>(kernel.recipe.scratch_bytes), device.caps().offset_alignment,
-                        static_cast<unsigned long long>(bind.bytes));
-        }
-        space.buffer = scratch->buffer->id;
-        space.handle = bind.buffer;
-        space.offset = bind.offset;
+        if (scratch) space = place(*scratch, id);
+        if (space.bytes < kernel.recipe.scratch_bytes)
+            throw Failure(VKS_INVALID, std::string(id) + " scratch: wanted " +
+                                           std::to_string(kernel.recipe.scratch_bytes) + " bytes, found " +
+                                           std::to_string(space.bytes));
         space.bytes = kernel.recipe.scratch_bytes;
     }
     work_.items.push_back(item);
-    return VKS_OK;
+    rollback.size = work_.places.size();
 }
 
 void vks_stream::copy(const vks_tensor& from, const vks_tensor& to) {

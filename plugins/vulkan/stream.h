@@ -12,8 +12,7 @@ struct vks_stream {
     vks_stream(const vks_stream&) = delete;
     vks_stream& operator=(const vks_stream&) = delete;
 
-    vks_status launch(const vks_kernel& kernel, const vks_tensor* args, uint64_t count, const vks_tensor* scratch,
-                      vks_error* error);
+    void launch(const vks_kernel& kernel, const vks_tensor* args, uint64_t count, const vks_tensor* scratch);
     void copy(const vks_tensor& from, const vks_tensor& to);
     void wait(vks_fence& fence, uint64_t value);
     void submit(vks_fence& fence, uint64_t value);
@@ -21,6 +20,7 @@ struct vks_stream {
     vks_device& device;
 
 private:
+    vks::vulkan::Place place(const vks_tensor& t, const char* what) const;
     vks::vulkan::Recording* find_recording();
     vks::vulkan::Recording& record();
     static void flush(vks_device& device);
