@@ -33,19 +33,28 @@ void limit(Caps& caps, const std::string& text) {
 
 vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     limit(gpu.caps, text);
-    create();
+    // statistics=1: what compilers report of a pipeline can be asked for.
+    const auto options = vks::args::parse_options(text.c_str());
+    const auto asked = options.find("statistics");
+    const bool statistics = gpu.pipeline_statistics && asked != options.end() && asked->second == "1";
+    create(statistics);
     heap = std::make_unique<Heap>(gpu, handle, vk);
-    pipelines = std::make_unique<Pipelines>(gpu, handle, vk);
+    pipelines =
+        std::make_unique<Pipelines>(gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0);
     dummy = heap->allocate(256, Memory::kDevice);
 }
 
-void vks_device::create() {
+void vks_device::create(bool statistics) {
     auto features12 =
         described<VkPhysicalDeviceVulkan12Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES);
     auto features11 =
         described<VkPhysicalDeviceVulkan11Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, &features12);
+    auto executables = described<VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, &features11);
+    executables.pipelineExecutableInfo = VK_TRUE;
     const auto features =
-        described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features11);
+        described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+                                             statistics ? static_cast<const void*>(&executables) : &features11);
     features12.timelineSemaphore = VK_TRUE;
     features12.bufferDeviceAddress = gpu.caps.addresses;
     features12.shaderFloat16 = gpu.caps.float16;
@@ -56,6 +65,7 @@ void vks_device::create() {
         VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO, nullptr, 0, gpu.queue_family, 1, &priority};
     std::vector<const char*> extensions;
     if (gpu.memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    if (statistics) extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     if (gpu.portability) extensions.push_back("VK_KHR_portability_subset");
     auto info = described<VkDeviceCreateInfo>(VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features);
     info.queueCreateInfoCount = 1;

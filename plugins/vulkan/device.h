@@ -49,7 +49,7 @@ struct vks_device {
     const vks::vulkan::Caps& caps() const { return gpu.caps; }
 
 private:
-    void create();
+    void create(bool statistics);
 };
 
 struct vks_buffer {

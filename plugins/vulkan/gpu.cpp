@@ -93,6 +93,7 @@ Gpu examine(VkPhysicalDevice handle) {
     gpu.queue_family = uint32_t(compute - families.begin());
     gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     gpu.portability = has_extension(handle, "VK_KHR_portability_subset");
+    gpu.pipeline_statistics = has_extension(handle, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     return gpu;
 }
 

@@ -35,7 +35,7 @@ struct Gpu {
     std::string unusable;             // why, or empty
     uint8_t uuid[VK_UUID_SIZE] = {};  // of device and driver together: caches are kept by it
     uint32_t queue_family = 0;
-    bool memory_budget = false, portability = false;
+    bool memory_budget = false, portability = false, pipeline_statistics = false;
     Caps caps;  // fp8_by_half not known yet
 };
 

@@ -49,8 +49,8 @@ std::string key_of(const Program& program) {
 
 }  // namespace
 
-Pipelines::Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk)
-    : gpu_(gpu), device_(device), vk_(vk), cache_file_(cache_path(gpu)) {
+Pipelines::Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk, VkPipelineCreateFlags flags)
+    : gpu_(gpu), device_(device), vk_(vk), flags_(flags), cache_file_(cache_path(gpu)) {
     load_cache();
 }
 
@@ -164,6 +164,7 @@ VkPipeline Pipelines::compile(const Shader& shader, const Program& program) {
                                                    &feedback, 0, nullptr};
     auto info = described<VkComputePipelineCreateInfo>(VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO);
     if (gpu_.properties.apiVersion >= VK_API_VERSION_1_3) info.pNext = &ask;
+    info.flags = flags_;
     info.stage = {VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   nullptr,
                   0,

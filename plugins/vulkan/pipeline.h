@@ -34,7 +34,7 @@ struct Pipeline {
 // Thread-safe.
 class Pipelines {
 public:
-    Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk);
+    Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk, VkPipelineCreateFlags flags);
     ~Pipelines();  // writes the cache when it has grown
     Pipelines(const Pipelines&) = delete;
     Pipelines& operator=(const Pipelines&) = delete;
@@ -55,6 +55,7 @@ private:
     const Gpu& gpu_;
     VkDevice device_;
     const VolkDeviceTable& vk_;
+    const VkPipelineCreateFlags flags_;
     std::filesystem::path cache_file_;  // empty: none
     VkPipelineCache cache_ = VK_NULL_HANDLE;
     std::vector<char> loaded_;
