@@ -7,9 +7,10 @@
 // unnormalised o for mla_attention_merge.
 //
 // DeepSeek-V3 (512 + 64 columns, 128 heads, bf16 cache): a cache row is 1152 bytes and costs 2176 flop per head. Memory is
-// read once per token and, by 16-row workgroups, 8 times from the second-level cache: 30 flop/byte there, 242 flop/byte at
-// memory. Bound: f32 arithmetic, on every GPU. Of the instructions, per cache row and lane: 136 multiply-adds (4 rows,
-// 18 + 16 columns), 34 loads of elements unpacked twice, 8 for the sum over lanes, 3 barriers per 8 cache rows.
+// read once per token and, by workgroups of 16 rows, 8 times from the second-level cache: 30 flop/byte there, 242 at
+// memory. Bound: f32 arithmetic, on every GPU. Of the instructions, per tile of 4 and lane of 64: 272 multiply-adds (4 rows,
+// 9 + 8 columns), 36 loads of 2 words or less, 136 shifts and masks to unpack them, 52 shared loads and stores, 3 barriers.
+// Registers and waves of a SIMD (tests/isa): navi31 120, 12 of 16; navi21 128, 8; vega20 128, 2 of 10; Ampere 128, 16 of 48.
 //
 // LANES = 1 (devices run by the CPU): an invocation is a team, nothing is shared and nothing waits; loads from the cache
 // are the same address in all lanes.
@@ -42,14 +43,16 @@ layout(push_constant) uniform Push { MlaAttentionPush p; };
 const uint WIDTH = LORA + ROPE;
 const uint TEAMS = gl_WorkGroupSize.x / LANES;
 const uint VALUES = ROWS * TILE;                             // scores of a tile
-const uint MINE = (VALUES + LANES - 1u) / LANES;             // of them, looked after by one lane
+const uint MINE = (VALUES + LANES - 1u) / LANES;             // of them, looked after by one lane,
+const uint HELPERS = LANES > VALUES ? LANES / VALUES : 1u;   // or by several: all of these are powers of two
 const uint LATENT = (GROUPS + LANES - 1u) / LANES;           // groups of four columns a lane holds
 const uint PE = ROPE == 0u ? 1u : (ROPE + LANES - 1u) / LANES;
 const bool MIXED = HEADS % (TEAMS * ROWS) != 0u;             // a workgroup's rows may be of several tokens
 const uint NONE = 0xffffffffu;
 
 // Of a team, one lane: the columns of its queries and sums.
-vec4 query[LANES == 1u ? 1u : ROWS * LATENT];
+vec4 query[LANES == 1u || Q != F32 ? 1u : ROWS * LATENT];
+uvec2 query_half[LANES == 1u || Q == F32 ? 1u : ROWS * LATENT];  // bf16 stays packed: registers are what bounds ROWS
 float query_pe[LANES == 1u ? 1u : ROWS * PE];
 vec4 sums[ROWS * LATENT];
 float s[VALUES];     // parts of scores, then weights
@@ -57,17 +60,22 @@ float shrink[ROWS];  // of the sums so far
 uint entry[TILE];    // where the tile's cache rows begin
 uvec2 range[ROWS];   // cache rows a row sees
 
-// Of values lane, lane + LANES, ...: with LANES = 1, of all.
+// Of the values this lane looks after: with LANES = 1, of all.
 float peak[MINE], total[MINE];
 uvec2 value_range[MINE];
 
 shared float part[LANES == 1u ? 1u : TEAMS * VALUES * (LANES + 1u)];  // one more: neighbours in different banks
-shared float score[LANES == 1u ? 1u : TEAMS * VALUES];
+shared float score[LANES == 1u ? 1u : TEAMS * VALUES * HELPERS];
 shared float weight[LANES == 1u ? 1u : TEAMS * VALUES];
 shared float team_shrink[LANES == 1u ? 1u : TEAMS * ROWS];
+shared uint team_at[LANES == 1u ? 1u : TEAMS];
 
 uint team() { return gl_LocalInvocationIndex / LANES; }
 uint lane() { return gl_LocalInvocationIndex % LANES; }
+uint value_of(uint i) { return (i * LANES + lane()) % VALUES; }
+// Compilers don't see that of the last one all lanes may have theirs.
+bool has_group(uint i) { return GROUPS % LANES == 0u || i * LANES + lane() < GROUPS; }
+bool has_pe(uint i) { return ROPE % LANES == 0u || i * LANES + lane() < ROPE; }
 
 vec4 unpack(uvec2 w) { return uintBitsToFloat(uvec4(w.x << 16, w.x & 0xffff0000u, w.y << 16, w.y & 0xffff0000u)); }
 
@@ -106,8 +114,13 @@ uint next_tile(uint at, uvec2 tokens) {
 
 void score_group(uint i, uint g, uint first_row) {
     vec4 rows[ROWS];
-    [[unroll]] for (uint r = 0; r < ROWS; ++r)
-        rows[r] = LANES == 1u ? query_group(min(first_row + r, p.rows - 1u), g) : query[r * LATENT + i];
+    [[unroll]] for (uint r = 0; r < ROWS; ++r) {
+        if (LANES == 1u) {
+            rows[r] = query_group(min(first_row + r, p.rows - 1u), g);
+        } else {
+            rows[r] = Q == F32 ? query[r * LATENT + i] : unpack(query_half[r * LATENT + i]);
+        }
+    }
     [[unroll]] for (uint j = 0; j < TILE; ++j) {
         const vec4 k = cache_group(entry[j], g);
         [[unroll]] for (uint r = 0; r < ROWS; ++r) {
@@ -141,9 +154,9 @@ void scores(uint first_row) {
         return;
     }
     [[unroll]] for (uint i = 0; i < LATENT; ++i)
-        if (i * LANES + lane() < GROUPS) score_group(i, i * LANES + lane(), first_row);
+        if (has_group(i)) score_group(i, i * LANES + lane(), first_row);
     [[unroll]] for (uint i = 0; i < PE; ++i)
-        if (i * LANES + lane() < ROPE) score_pe(i, i * LANES + lane(), first_row);
+        if (has_pe(i)) score_pe(i, i * LANES + lane(), first_row);
 }
 
 // s = weights of the tile, shrink = what the sums so far are worth now. One invocation has all columns.
@@ -166,30 +179,36 @@ void weigh_alone(uint at) {
     }
 }
 
-// The same for a team: each lane adds up, and takes the exponential of, its own values.
-void weigh_together(uint at) {
+// The same for a team: each lane adds up, and takes the exponential of, its own values; where lanes outnumber values, each
+// adds up a share. Gives `at` back in a way no compiler sees through: it would keep the tile in registers from the scores to
+// the sums, at the price of a third to a half of the waves (navi31: 180 registers for 120); the first-level cache has it.
+uint weigh_together(uint at) {
     const uint base = team() * VALUES;
     [[unroll]] for (uint v = 0; v < VALUES; ++v) part[(base + v) * (LANES + 1u) + lane()] = s[v];
     barrier();
-    float mine[MINE];
+    if (lane() == 0u) team_at[team()] = at;
+    const uint parts = LANES / HELPERS, first_part = lane() / VALUES * parts;
     [[unroll]] for (uint i = 0; i < MINE; ++i) {
-        const uint v = min(i * LANES + lane(), VALUES - 1u);
         float sum = 0;
-        for (uint l = 0; l < LANES; ++l) sum += part[(base + v) * (LANES + 1u) + l];
-        const uint row = at + v % TILE;
-        mine[i] = row >= value_range[i].x && row < value_range[i].y ? sum * p.scale : LOWEST;
-        if (i * LANES + lane() < VALUES) score[base + v] = mine[i];
+        [[unroll]] for (uint l = 0; l < parts; ++l) sum += part[(base + value_of(i)) * (LANES + 1u) + first_part + l];
+        score[(base + value_of(i)) * HELPERS + lane() / VALUES] = sum;
     }
     barrier();
     [[unroll]] for (uint i = 0; i < MINE; ++i) {
-        const uint v = min(i * LANES + lane(), VALUES - 1u), first = base + v / TILE * TILE;
-        float highest = peak[i];
-        [[unroll]] for (uint j = 0; j < TILE; ++j) highest = max(highest, score[first + j]);
+        const uint v = value_of(i), first = base + v / TILE * TILE;
+        float highest = peak[i], mine = LOWEST;
+        [[unroll]] for (uint j = 0; j < TILE; ++j) {
+            float x = 0;
+            [[unroll]] for (uint h = 0; h < HELPERS; ++h) x += score[(first + j) * HELPERS + h];
+            x = at + j >= value_range[i].x && at + j < value_range[i].y ? x * p.scale : LOWEST;
+            highest = max(highest, x);
+            mine = j == v % TILE ? x : mine;
+        }
         const float left = peak[i] == LOWEST ? 0.0 : decay(peak[i] - highest);
-        const float w = mine[i] == LOWEST ? 0.0 : decay(mine[i] - highest);
+        const float w = mine == LOWEST ? 0.0 : decay(mine - highest);
         total[i] = total[i] * left + w;
         peak[i] = highest;
-        if (i * LANES + lane() < VALUES) {
+        if (lane() < VALUES) {
             weight[base + v] = w;
             if (v % TILE == 0u) team_shrink[team() * ROWS + v / TILE] = left;
         }
@@ -197,6 +216,7 @@ void weigh_together(uint at) {
     barrier();
     [[unroll]] for (uint v = 0; v < VALUES; ++v) s[v] = weight[base + v];
     [[unroll]] for (uint r = 0; r < ROWS; ++r) shrink[r] = team_shrink[team() * ROWS + r];
+    return team_at[team()];
 }
 
 // A row that doesn't see a cache row must not meet its value either: it may be NaN.
@@ -218,7 +238,12 @@ void add_latents(uint at) {
         return;
     }
     [[unroll]] for (uint i = 0; i < LATENT; ++i)
-        if (i * LANES + lane() < GROUPS) sum_group(i, i * LANES + lane(), at);
+        if (has_group(i)) sum_group(i, i * LANES + lane(), at);
+}
+
+// Of a tile that reaches beyond what the workgroup sees, the last row is met again, with weight 0.
+void find_entries(uint at, uint last) {
+    [[unroll]] for (uint j = 0; j < TILE; ++j) entry[j] = min(at + j, last - 1u) * WIDTH;
 }
 
 void begin(uint first_row) {
@@ -226,14 +251,20 @@ void begin(uint first_row) {
         const uint row = min(first_row + r, p.rows - 1u);
         range[r] = first_row + r < p.rows ? token_range(row / HEADS) : uvec2(0);
         if (LANES == 1u) continue;
-        [[unroll]] for (uint i = 0; i < LATENT; ++i)
-            query[r * LATENT + i] = query_group(row, min(i * LANES + lane(), GROUPS - 1u));
+        [[unroll]] for (uint i = 0; i < LATENT; ++i) {
+            const vec4 v = query_group(row, min(i * LANES + lane(), GROUPS - 1u));
+            if (Q == F32) {
+                query[r * LATENT + i] = v;
+            } else {
+                query_half[r * LATENT + i] = floatBitsToUint(v.xz) >> 16 | (floatBitsToUint(v.yw) & 0xffff0000u);
+            }
+        }
         [[unroll]] for (uint i = 0; i < PE; ++i) {
-            if (i * LANES + lane() < ROPE) query_pe[r * PE + i] = LOAD(P, pe, row * ROPE + i * LANES + lane());
+            if (has_pe(i)) query_pe[r * PE + i] = LOAD(P, pe, row * ROPE + i * LANES + lane());
         }
     }
     [[unroll]] for (uint i = 0; i < MINE; ++i) {
-        const uint row = first_row + min(i * LANES + lane(), VALUES - 1u) / TILE;
+        const uint row = first_row + value_of(i) / TILE;
         value_range[i] = row < p.rows ? token_range(row / HEADS) : uvec2(0);
         peak[i] = LOWEST;
         total[i] = 0;
@@ -247,9 +278,9 @@ vec2 finished(uint r) {
     const uint base = team() * VALUES;
     barrier();
     [[unroll]] for (uint i = 0; i < MINE; ++i) {
-        if (i * LANES + lane() < VALUES) {
-            score[base + i * LANES + lane()] = total[i];
-            weight[base + i * LANES + lane()] = peak[i];
+        if (lane() < VALUES) {
+            score[base + value_of(i)] = total[i];
+            weight[base + value_of(i)] = peak[i];
         }
     }
     barrier();
@@ -258,12 +289,12 @@ vec2 finished(uint r) {
     return vec2(weight[base + r * TILE], sum);
 }
 
-void store_group(uint r, uint i, uint g, uint row, float sum) {
+void store_group(uint r, uint i, uint g, uint row, float factor) {
     const vec4 v = sums[r * LATENT + i];
     if (SPLITS > 1u) {
         partial[((p.part * SPLITS + gl_WorkGroupID.z) * p.rows + row) * GROUPS + g] = v;
     } else {
-        const vec4 y = range[r].x < range[r].y ? v / sum : vec4(0);
+        const vec4 y = range[r].x < range[r].y ? v * factor : vec4(0);
         STORE_GROUP(o, row, g, y);
     }
 }
@@ -274,12 +305,13 @@ void finish(uint first_row) {
         const uint row = first_row + r;
         if (row >= p.rows || (SPLITS > 1u && range[r].x >= range[r].y)) continue;
         if (SPLITS > 1u && lane() == 0u) state[(p.part * SPLITS + gl_WorkGroupID.z) * p.rows + row] = end;
+        const float factor = 1.0 / end.y;
         if (LANES == 1u) {
-            [[dont_unroll]] for (uint g = 0; g < GROUPS; ++g) store_group(r, g, g, row, end.y);
+            [[dont_unroll]] for (uint g = 0; g < GROUPS; ++g) store_group(r, g, g, row, factor);
             continue;
         }
         [[unroll]] for (uint i = 0; i < LATENT; ++i)
-            if (i * LANES + lane() < GROUPS) store_group(r, i, i * LANES + lane(), row, end.y);
+            if (has_group(i)) store_group(r, i, i * LANES + lane(), row, factor);
     }
 }
 
@@ -293,12 +325,12 @@ void main() {
     if (SPLITS > 1u && at == NONE) return;
     begin(first_row);
     while (at != NONE) {
-        [[unroll]] for (uint j = 0; j < TILE; ++j) entry[j] = min(at + j, last - 1u) * WIDTH;
+        find_entries(at, last);
         scores(first_row);
         if (LANES == 1u) {
             weigh_alone(at);
         } else {
-            weigh_together(at);
+            find_entries(weigh_together(at), last);
         }
         add_latents(at);
         at = next_tile(at + TILE, tokens);

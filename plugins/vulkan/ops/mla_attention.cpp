@@ -30,17 +30,18 @@ uint64_t element_bytes(const Arg& a) {
     return uint64_t(abi::element_bytes(a.dtype));
 }
 
-// A team holds ROWS rows, spread over LANES so that each has 16 columns of 512 or fewer.
-void shape_teams(const Caps& caps, const vks_mla_attention_params& p, int64_t rows, Shape& shape) {
+// A team holds ROWS rows, spread over LANES so that each has 8 columns or fewer of a usual latent. Compilers take twice
+// the registers these need, and more would spill on some.
+void shape_teams(const Caps& caps, const vks_mla_attention_params& p, uint32_t type, int64_t rows, Shape& shape) {
     const uint32_t most = std::bit_floor(caps.max_invocations);
     if (caps.software) {
         shape.workgroup = std::min(most, std::bit_floor(caps.subgroup));
         return;
     }
-    shape.rows = 4;
-    shape.tile = 8;
-    const uint32_t wide = std::min(most, caps.shared_bytes >= 32768 ? 128u : 64u);
-    shape.lanes = std::min(wide, std::bit_ceil(std::max(4u, (p.lora + 15) / 16)));
+    shape.rows = type == VKS_F32 ? 2 : 4;
+    shape.tile = 4;
+    const uint32_t wide = std::min(most, caps.shared_bytes >= 32768 ? 256u : 64u);
+    shape.lanes = std::min(wide, std::bit_ceil(std::max(4u, (p.lora + 7) / 8)));
     const auto teams = std::bit_ceil(uint64_t(std::max<int64_t>(1, (rows + shape.rows - 1) / shape.rows)));
     shape.workgroup = uint32_t(std::min<uint64_t>(wide, shape.lanes * teams));
 }
@@ -59,7 +60,7 @@ Shape shape_of(const Caps& caps, const Signature& s) {
     const auto& p = s.get<vks_mla_attention_params>();
     const int64_t tokens = s.args[kQLat].rows(), rows = tokens * p.heads;
     Shape shape;
-    shape_teams(caps, p, rows, shape);
+    shape_teams(caps, p, s.args[kQLat].dtype, rows, shape);
     shape_cache(caps, s, shape);
     // Enough workgroups to fill the device, of spans as long as the cache; shorter ones leave some without work.
     const int64_t block = shape.workgroup / shape.lanes * shape.rows;
