@@ -20,7 +20,7 @@ libreadline-dev      line editing and history in chat
 libgtest-dev         tests: unit tests
 glslc                Vulkan: compiles the shaders
 spirv-tools          Vulkan: optimises and validates them
-spirv-headers        Vulkan: names of SPIR-V's parts
+spirv-headers        Vulkan: names of the parts of SPIR-V
 libvulkan-dev        Vulkan: headers; brings the loader
 libvulkan-volk-dev   Vulkan: finds the loader at run time
 mesa-vulkan-drivers  tests: lavapipe, a Vulkan device on the CPU
