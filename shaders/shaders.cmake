@@ -1,6 +1,7 @@
 # Shaders → SPIR-V → one C++ table. Each shaders/<op>.comp is built plain (Vulkan 1.2 and nothing else: tier 0) and once
-# more for every word of its "//! variant" line, with that word in capitals defined: rms_norm.subgroup. A variant whose
-# extension this glslc doesn't know (probe/<word>.comp) is left out, and said to be.
+# more for every word of its "//! variant" line, with that word in capitals defined: rms_norm.subgroup; a_b defines both.
+# A variant whose extension this glslc doesn't know (probe/<word>.comp) is left out, and said to be. check/<name>.comp are
+# questions to a device, built plain.
 # Sets VKS_GLSLC (false if there is none) and VKS_SHADER_TABLE, a source that defines find_shader() and has_shader().
 
 find_program(VKS_GLSLC glslc)
@@ -52,13 +53,28 @@ foreach(source IN LISTS shader_sources)
   string(REGEX REPLACE "^//! variant +" "" words "${lines}")
   string(REPLACE " " ";" words "${words}")
   foreach(word IN LISTS words)
-    string(TOUPPER "${word}" macro)
-    if(NOT DEFINED known_${word})
-      message(FATAL_ERROR "${source}: variant ${word} has no shaders/probe/${word}.comp")
-    elseif(known_${word})
-      vks_shader("${source}" "${op}.${word}" "-D${macro}")
+    string(REPLACE "_" ";" parts "${word}")
+    set(macros "")
+    set(known TRUE)
+    foreach(part IN LISTS parts)
+      if(NOT DEFINED known_${part})
+        message(FATAL_ERROR "${source}: variant ${part} has no shaders/probe/${part}.comp")
+      elseif(NOT known_${part})
+        set(known FALSE)
+      endif()
+      string(TOUPPER "-D${part}" macro)
+      list(APPEND macros "${macro}")
+    endforeach()
+    if(known)
+      vks_shader("${source}" "${op}.${word}" ${macros})
     endif()
   endforeach()
+endforeach()
+
+file(GLOB check_sources CONFIGURE_DEPENDS "${shader_dir}/check/*.comp")
+foreach(source IN LISTS check_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  vks_shader("${source}" "${name}")
 endforeach()
 
 set(VKS_SHADER_TABLE "${spirv_dir}/shader_table.cpp")

@@ -54,7 +54,8 @@ void ask(Gpu& gpu) {
     const VkPhysicalDeviceLimits& limits = gpu.properties.limits;
     Caps& caps = gpu.caps;
     caps.subgroup = std::max(1u, properties11.subgroupSize);
-    const VkSubgroupFeatureFlags wanted = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT;
+    const VkSubgroupFeatureFlags wanted =
+        VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
     caps.subgroup_arithmetic = (properties11.subgroupSupportedStages & VK_SHADER_STAGE_COMPUTE_BIT) &&
                                (properties11.subgroupSupportedOperations & wanted) == wanted;
     caps.float16 = features12.shaderFloat16;

@@ -11,7 +11,7 @@ namespace vks::vulkan {
 // What a device offers to operators. Limits are Vulkan's; everything optional is off where the device lacks it.
 struct Caps {
     uint32_t subgroup = 1;             // invocations
-    bool subgroup_arithmetic = false;  // in compute shaders
+    bool subgroup_arithmetic = false;  // in compute shaders, and broadcasts
     bool float16 = false;              // arithmetic
     bool storage16 = false, storage8 = false;
     bool addresses = false;    // buffer device addresses
