@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "plugins/args/options.h"
+#include "plugins/vulkan/fp8_check.h"
 #include "plugins/vulkan/stream.h"
 
 using namespace vks::vulkan;
@@ -14,7 +15,8 @@ using namespace vks::vulkan;
 namespace {
 
 // Options take capabilities away, for tests and comparisons: tier=0 ... 4 leaves what that tier has at most, tune=cpu
-// or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes.
+// or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes, addresses=0 does without them.
+// fp8=half or integer says how e4m3 is decoded, which is otherwise tried (devices that only compile can't be asked).
 void limit(Caps& caps, const std::string& text) {
     const auto options = vks::args::parse_options(text.c_str());
     if (const auto tier = options.find("tier"); tier != options.end()) {
@@ -42,6 +44,9 @@ vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     pipelines =
         std::make_unique<Pipelines>(gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0);
     dummy = heap->allocate(256, Memory::kDevice);
+    const auto options = vks::args::parse_options(text.c_str());
+    const auto fp8 = options.find("fp8");
+    gpu.caps.fp8_by_half = fp8 == options.end() ? decodes_fp8_by_half(*this) : fp8->second == "half";
 }
 
 void vks_device::create(bool statistics) {
@@ -243,7 +248,13 @@ vks_status fence_await(vks_fence* fence, uint64_t value, uint64_t ns, vks_error*
         need(fence ? fence->device : nullptr);
         vks_device& device = *fence->device;
         const VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, nullptr, 0, 1, &fence->semaphore, &value};
-        const VkResult result = device.vk.vkWaitSemaphores(device.handle, &wait, ns);
+        // In slices: lavapipe 22.3 was seen to sleep on when the value had long been reached.
+        constexpr uint64_t kSlice = 50'000'000;
+        VkResult result = VK_TIMEOUT;
+        for (uint64_t left = ns;; left -= kSlice) {
+            result = device.vk.vkWaitSemaphores(device.handle, &wait, std::min(left, kSlice));
+            if (result != VK_TIMEOUT || left <= kSlice) break;
+        }
         if (result == VK_TIMEOUT)
             throw Failure(VKS_TIMEOUT,
                           "fence: value " + std::to_string(value) + " not reached in " + std::to_string(ns) + " ns");

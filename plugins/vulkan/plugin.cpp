@@ -30,7 +30,7 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
-// Options: tier=N, tune=cpu|gpu, binding=N, addresses=0 (device.cpp).
+// Options: tier=N, tune=cpu|gpu, binding=N, addresses=0, fp8=half|integer (device.cpp).
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
     return guarded(error, [&] {
         if (!out) throw Failure(VKS_INVALID, "found a null argument");
