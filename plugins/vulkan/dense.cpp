@@ -1,0 +1,64 @@
+#include "plugins/vulkan/dense.h"
+
+#include <algorithm>
+
+#include "shaders/gemm.h"
+
+namespace vks::vulkan {
+namespace {
+
+// Scales of w are for 128 rows.
+int64_t w_rows(const Caps& caps, const Signature& s, const DenseArgs& at) {
+    return rows_per_binding(caps, {s.args[at.w]}, args::kBlock);
+}
+
+int64_t x_rows(const Caps& caps, const Signature& s, const DenseArgs& at) {
+    return rows_per_binding(
+        caps, {s.args[at.x], at.x_scale == DenseArgs::kNone ? Arg{} : s.args[at.x_scale], s.args[at.y]}, 1);
+}
+
+Matmul way(const Caps& caps, const Signature& s, const DenseArgs& at, bool many) {
+    const MatmulTypes types{s.args[at.x].dtype, s.args[at.w].dtype, s.args[at.y].dtype, s.args[at.x].dim[1]};
+    return many ? many_rows(caps, "gemm", types, 64) : few_rows(caps, "gemm", types);
+}
+
+bool many(const Caps& caps, const Signature& s, const DenseArgs& at) {
+    return !caps.software && s.args[at.x].rows() > kFewRows;
+}
+
+}  // namespace
+
+Recipe dense_recipe(const Caps& caps, const Signature& s, const DenseArgs& at) {
+    Recipe recipe;
+    if (w_rows(caps, s, at) == 0 || x_rows(caps, s, at) == 0)
+        recipe.refusal = "rows too long for the device's bindings";
+    recipe.programs.push_back(way(caps, s, at, false).program);
+    if (many(caps, s, at)) recipe.programs.push_back(way(caps, s, at, true).program);
+    recipe.variant = matmul_name(recipe.programs);
+    return recipe;
+}
+
+void encode_dense(Encoder& e, const Signature& s, const DenseArgs& at) {
+    const int64_t rows = s.args[at.x].rows(), k = s.args[at.x].dim[1], n = s.args[at.w].rows();
+    const Matmul cut = way(e.caps(), s, at, many(e.caps(), s, at));
+    const int64_t at_once = x_rows(e.caps(), s, at), w_at_once = w_rows(e.caps(), s, at);
+    const auto piece = [&](size_t index, int64_t first, int64_t count) {
+        return index == DenseArgs::kNone ? Bind{} : rows_of(e, s, index, first, count);
+    };
+    for (int64_t row = 0, count = 0; row < rows; row += count) {
+        count = std::min(at_once, rows - row);
+        for (int64_t from = 0, w_count = 0; from < n; from += w_count) {
+            w_count = std::min(w_at_once, n - from);
+            const uint32_t tiles = uint32_t((count + cut.rows_of_x - 1) / cut.rows_of_x);
+            const uint32_t shares = uint32_t((w_count + cut.rows_of_w - 1) / cut.rows_of_w);
+            const shaders::GemmPush push{uint32_t(count), uint32_t(w_count), uint32_t(k), uint32_t(from), uint32_t(n),
+                                         tiles,           tiles * shares};
+            e.dispatch(many(e.caps(), s, at) ? 1 : 0,
+                       {piece(at.x, row, count), piece(at.x_scale, row, count), piece(at.y, row, count),
+                        piece(at.w, from, w_count), at.w_scale == DenseArgs::kNone ? Bind{} : e.arg(at.w_scale)},
+                       push, e.spread(push.groups));
+        }
+    }
+}
+
+}  // namespace vks::vulkan

@@ -1,0 +1,81 @@
+#include "plugins/vulkan/matmul.h"
+
+#include <algorithm>
+#include <bit>
+#include <numeric>
+
+namespace vks::vulkan {
+namespace {
+
+int64_t row_bytes(const Arg& a) {
+    return a.row_elements() * abi::element_bytes(a.dtype);
+}
+
+std::string with_subgroups(const Caps& caps, const std::string& shader) {
+    const std::string variant = shader + (shader.find('.') == std::string::npos ? ".subgroup" : "_subgroup");
+    return caps.subgroup_arithmetic && has_shader(variant) ? variant : shader;
+}
+
+Program program_of(const Caps& caps, const std::string& shader, const MatmulTypes& t) {
+    const uint32_t loads = t.k % 16 != 0 ? 0 : 2;
+    return {shader, 1, {{"X", t.x}, {"W", t.w}, {"Y", t.y}, {"VECTOR", loads}, {"HALF", caps.fp8_by_half ? 1 : 0}}};
+}
+
+void add(Program& program, std::initializer_list<std::pair<const char*, uint32_t>> constants) {
+    program.constants.insert(program.constants.end(), constants);
+}
+
+}  // namespace
+
+// A CPU's lanes each take four rows of w of their own; a GPU's share two, so that they read neighbouring bytes.
+Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types) {
+    const uint32_t subgroup = std::bit_floor(caps.subgroup), tokens = uint32_t(kFewRows);
+    Program program = program_of(caps, with_subgroups(caps, shader), types);
+    if (caps.software) {
+        program.workgroup = std::clamp(subgroup, 4u, 16u);
+        const bool broadcast = program.workgroup == subgroup && program.shader != shader;
+        add(program, {{"TEAM", 1}, {"ROWS", 4}, {"TOKENS", tokens}, {"BROADCAST", broadcast ? 1 : 0}});
+        return {std::move(program), tokens, 4 * program.workgroup};
+    }
+    program.workgroup = std::clamp(subgroup, 32u, 64u);
+    add(program, {{"TEAM", program.workgroup}, {"ROWS", 2}, {"TOKENS", tokens}});
+    return {std::move(program), tokens, 2};
+}
+
+Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t rows) {
+    constexpr uint32_t kColumns = 64;
+    Program program = program_of(caps, shader, types);
+    program.workgroup = rows / 8 * (kColumns / 4);
+    add(program, {{"BM", rows}, {"BN", kColumns}, {"BK", caps.shared_bytes < 32768 ? 16 : 32}});
+    return {std::move(program), rows, kColumns};
+}
+
+std::string matmul_name(const std::vector<Program>& programs) {
+    std::string name = programs.size() > 1 ? "tiles" : "rows";
+    const std::string& shader = programs[0].shader;
+    for (const char* capability : {"addresses", "subgroup"})
+        if (shader.find(capability) != std::string::npos) name += std::string(", ") + capability;
+    return name;
+}
+
+int64_t rows_per_binding(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step) {
+    int64_t most = INT64_MAX;
+    bool whole = true;
+    for (const Arg& a : tensors) {
+        const int64_t bytes = a ? row_bytes(a) : 0;
+        if (bytes == 0) continue;
+        const int64_t limit = int64_t(std::min<uint64_t>(caps.max_binding, INT64_MAX)) / 16 * 16;
+        whole = whole && a.rows() <= limit / bytes;
+        most = std::min(most, limit / bytes);
+        while (step * bytes % caps.offset_alignment != 0) step *= 2;
+    }
+    return whole ? INT64_MAX : most / step * step;
+}
+
+Bind rows_of(const Encoder& e, const Signature& s, size_t index, int64_t first, int64_t count) {
+    const Arg& a = s.args[index];
+    if (!a) return {};
+    return e.arg(index, uint64_t(first * row_bytes(a)), uint64_t(count * row_bytes(a)));
+}
+
+}  // namespace vks::vulkan

@@ -1,0 +1,35 @@
+// For operators that multiply matrices: how shaders/lib/gemm.glsl and lib/tile.glsl are fitted to a device.
+#pragma once
+#include "plugins/vulkan/op.h"
+
+namespace vks::vulkan {
+
+// A program and the piece of y that one of its workgroups makes at once.
+struct Matmul {
+    Program program;
+    uint32_t rows_of_x = 1, rows_of_w = 1;
+};
+
+// Rows of x up to which reading w is what costs; on devices run by the CPU, any number.
+inline constexpr int64_t kFewRows = 8;
+
+struct MatmulTypes {
+    uint32_t x, w, y;
+    int64_t k;  // elements of a row
+};
+
+// `shader` without variant; this chooses subgroup operations where the device has them.
+Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types);
+// Tiles in shared memory, of `rows` (a multiple of 8) rows of x. Not for devices run by the CPU.
+Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t rows);
+
+// "tiles, subgroup": what a recipe of such programs is called.
+std::string matmul_name(const std::vector<Program>& programs);
+
+// Rows of a tensor too large for one binding, at most this many at a time, so that each piece begins at a multiple of
+// `step` rows and at an offset the device takes. 0: not even one such piece fits.
+int64_t rows_per_binding(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step);
+// The bytes of `count` rows from `first` on; an absent argument stays absent.
+Bind rows_of(const Encoder& e, const Signature& s, size_t index, int64_t first, int64_t count);
+
+}  // namespace vks::vulkan

@@ -1,0 +1,25 @@
+// fp8_gemm/1, by shaders/gemm.comp. Bound: bytes of w for few rows of x, else arithmetic.
+#include "plugins/args/ops/fp8_gemm.h"
+
+#include "plugins/vulkan/dense.h"
+
+namespace vks::vulkan {
+namespace {
+
+using namespace args::fp8_gemm;
+
+constexpr DenseArgs kArgs = {kX, kXScale, kW, kWScale, kY};
+
+Recipe recipe(const Caps& caps, const Signature& s) {
+    return dense_recipe(caps, s, kArgs);
+}
+
+void encode(Encoder& e, const Signature& s) {
+    encode_dense(e, s, kArgs);
+}
+
+}  // namespace
+
+extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, recipe, encode};
+
+}  // namespace vks::vulkan

@@ -1,0 +1,89 @@
+// grouped_gemm/1: one dispatch for all experts where w can be read by address, else one for each. Which experts have
+// rows is found on the device. Bound: bytes of w of the experts that have some, for few rows each; else arithmetic.
+#include "plugins/args/ops/grouped_gemm.h"
+
+#include <algorithm>
+
+#include "plugins/vulkan/matmul.h"
+#include "shaders/grouped_gemm.h"
+
+namespace vks::vulkan {
+namespace {
+
+using namespace args::grouped_gemm;
+
+// Lists this short get a slot for each row, so that experts run side by side.
+constexpr int64_t kShortList = 64;
+// Workgroups to aim for, for one expert.
+constexpr uint32_t kWorkgroups = 256;
+
+const Arg& y_of(const Signature& s) {
+    return s.args[s.args.size() - 1];
+}
+
+bool by_address(const Caps& caps) {
+    return caps.addresses && has_shader("grouped_gemm.addresses");
+}
+
+// Tiles pay when experts have more than a few rows on average.
+bool many(const Caps& caps, const Signature& s) {
+    return !caps.software && y_of(s).rows() > kFewRows * int64_t(s.get<vks_grouped_gemm_params>().experts);
+}
+
+Matmul way(const Caps& caps, const Signature& s, bool many) {
+    const std::string shader = by_address(caps) ? "grouped_gemm.addresses" : "grouped_gemm";
+    const MatmulTypes types{s.args[kX].dtype, s.args[kWeights].dtype, y_of(s).dtype, s.args[kX].dim[1]};
+    return many ? many_rows(caps, shader, types, 32) : few_rows(caps, shader, types);
+}
+
+Recipe recipe(const Caps& caps, const Signature& s) {
+    Recipe recipe;
+    for (const Arg& a : {s.args[kX], s.args[kXScale], y_of(s), by_address(caps) ? Arg{} : s.args[kWeights]})
+        if (a && rows_per_binding(caps, {a}, 1) < a.rows()) recipe.refusal = "larger than the device's bindings";
+    recipe.programs.push_back(way(caps, s, false).program);
+    if (many(caps, s)) recipe.programs.push_back(way(caps, s, true).program);
+    recipe.variant = matmul_name(recipe.programs);
+    return recipe;
+}
+
+void encode(Encoder& e, const Signature& s) {
+    const Matmul cut = way(e.caps(), s, many(e.caps(), s));
+    const Arg &x = s.args[kX], &y = y_of(s);
+    const uint32_t rows = uint32_t(y.rows()), experts = s.get<vks_grouped_gemm_params>().experts;
+    shaders::GroupedGemmPush push{.x_rows = uint32_t(x.rows()),
+                                  .y_rows = rows,
+                                  .n = uint32_t(y.dim[1]),
+                                  .k = uint32_t(x.dim[1]),
+                                  .experts = experts,
+                                  .expert = 0,
+                                  .listed = s.args[kRow] ? 1u : 0u,
+                                  .shares = (uint32_t(y.dim[1]) + cut.rows_of_w - 1) / cut.rows_of_w,
+                                  .slots = 0,
+                                  .span = rows <= kShortList ? 1 : cut.rows_of_x};
+    if (push.shares == 0) return;
+    const size_t program = many(e.caps(), s) ? 1 : 0, last = s.args.size() - 1;
+    const Bind offset = e.arg(kOffset), row = e.arg(kRow);
+    if (by_address(e.caps())) {
+        push.slots = (rows + push.span - 1) / push.span;
+        e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.table(), Bind{}, offset, row}, push,
+                   e.spread(uint64_t{push.shares} * push.slots));
+        return;
+    }
+    push.slots = std::min((rows + cut.rows_of_x - 1) / cut.rows_of_x, std::max(1u, kWorkgroups / push.shares));
+    for (; push.expert < experts; ++push.expert) {
+        const size_t w = kWeights + 2 * push.expert;
+        e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.arg(w), e.arg(w + 1), offset, row}, push,
+                   e.spread(uint64_t{push.shares} * push.slots));
+    }
+}
+
+std::pair<size_t, size_t> table(const Signature& s) {
+    return {kWeights, s.args.size() - 1};
+}
+
+}  // namespace
+
+extern constinit const Op op_grouped_gemm = {
+    "grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, recipe, encode, table};
+
+}  // namespace vks::vulkan
