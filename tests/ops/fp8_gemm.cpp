@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "tests/ops/harness.h"
 
 namespace vks::test {
@@ -46,8 +48,9 @@ TEST(Fp8Gemm, SizesAndTypes) {
         int64_t t, n, k;
     };
     on_every_device([&](Device& device) {
-        for (const auto& [t, n, k] : {Size{1, 1, 1}, Size{1, 257, 129}, Size{2, 130, 384}, Size{17, 64, 1000},
-                                      Size{65, 33, 256}, Size{3, 24, 7168}}) {
+        for (const auto& [t, n, k] :
+             {Size{1, 1, 1}, Size{1, 257, 129}, Size{2, 130, 384}, Size{17, 64, 1000}, Size{65, 33, 256},
+              Size{3, 24, 7168}, Size{8, 67, 272}, Size{9, 129, 144}, Size{130, 66, 48}}) {
             const Value w = random.value(VKS_F8_E4M3, {n, k}, 100);
             const Value w_scale = random.positive({blocks(n), blocks(k)}, 1e-4, 1e-2);
             const Value x = random.value(VKS_F32, {t, k}), half = cast(x, VKS_BF16);
@@ -91,6 +94,36 @@ TEST(Fp8Gemm, FullScaleAndZeroScales) {
         EXPECT_EQ(y.at(0, 129), -448.0 * 448 * 64);
         EXPECT_EQ(y.at(1, 0), 0);
         EXPECT_EQ(y.at(1, 129), 0);
+    });
+}
+
+// 128 MiB and a little: more than some devices bind at once.
+TEST(Fp8Gemm, LargeMatrix) {
+    const int64_t k = 512, n = (int64_t{1} << 18) + 200;
+    Value w{VKS_F8_E4M3, {n, k}, std::vector<std::byte>(static_cast<size_t>(n * k))};
+    for (size_t i = 0; i < w.bytes.size(); ++i) w.bytes[i] = static_cast<std::byte>((i * 2654435761u >> 16) % 120);
+    Random random(42);
+    const Value w_scale = random.positive({blocks(n), 4}, 0.5, 2), x = random.value(VKS_F32, {1, k});
+    on_every_device([&](Device& device) {
+        const Value y = multiply(device, x, {}, w, w_scale);
+        for (int64_t row = 0; row < n; row += row < n - 300 ? 2039 : 1) {
+            const Value scale = slice(w_scale, row / 128, 1);
+            const double want = matmul(x, {}, slice(w, row, 1), scale).at(0);
+            ASSERT_NEAR(y.at(row), want, 0.1) << "column " << row;  // 512 terms up to 1e3, which cancel
+        }
+    });
+}
+
+// One NaN among the weights or activations is NaN in each sum it is part of, and in no other.
+TEST(Fp8Gemm, NotANumber) {
+    Value w = zeros(VKS_F8_E4M3, {33, 64}), x = zeros(VKS_F8_E4M3, {3, 64});
+    w.bytes[7 * 64 + 21] = std::byte{0xff};
+    x.bytes[1 * 64 + 63] = std::byte{0x7f};
+    const Value w_scale = make(VKS_F32, {1, 1}, {1}), x_scale = make(VKS_F32, {3, 1}, {1, 1, 1});
+    on_every_device([&](Device& device) {
+        const Value y = multiply(device, x, x_scale, w, w_scale);
+        for (int64_t i = 0; i < y.count(); ++i)
+            EXPECT_EQ(std::isnan(y.at(i)), i / 33 == 1 || i % 33 == 7) << "element " << i;
     });
 }
 

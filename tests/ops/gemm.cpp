@@ -28,8 +28,9 @@ TEST(Gemm, SizesAndTypes) {
         int64_t t, n, k;
     };
     on_every_device([&](Device& device) {
-        for (const auto& [t, n, k] : {Size{1, 1, 1}, Size{1, 257, 129}, Size{2, 130, 384}, Size{17, 64, 1000},
-                                      Size{65, 33, 256}, Size{3, 24, 7168}, Size{5, 7, 31}}) {
+        for (const auto& [t, n, k] :
+             {Size{1, 1, 1}, Size{1, 257, 129}, Size{2, 130, 384}, Size{17, 64, 1000}, Size{65, 33, 256},
+              Size{3, 24, 7168}, Size{5, 7, 31}, Size{8, 67, 272}, Size{9, 129, 144}, Size{130, 66, 48}}) {
             for (uint32_t w_type : {VKS_F32, VKS_BF16, VKS_F16}) {
                 const Value w = random.value(w_type, {n, k}), x = random.value(VKS_F32, {t, k}),
                             half = cast(x, VKS_BF16);
