@@ -17,9 +17,11 @@ int64_t x_rows(const Caps& caps, const Signature& s, const DenseArgs& at) {
         caps, {s.args[at.x], at.x_scale == DenseArgs::kNone ? Arg{} : s.args[at.x_scale], s.args[at.y]}, 1);
 }
 
-Matmul way(const Caps& caps, const Signature& s, const DenseArgs& at, bool many) {
-    const MatmulTypes types{s.args[at.x].dtype, s.args[at.w].dtype, s.args[at.y].dtype, s.args[at.x].dim[1]};
-    return many ? many_rows(caps, "gemm", types, 64) : few_rows(caps, "gemm", types);
+// `declared`: rows of x at their maximum.
+Matmul way(const Caps& caps, const Signature& s, const DenseArgs& at, bool many, int64_t declared) {
+    const MatmulTypes types{s.args[at.x].dtype, s.args[at.w].dtype, s.args[at.y].dtype, s.args[at.x].dim[1],
+                            s.args[at.w].rows()};
+    return many ? many_rows(caps, "gemm", types, 64) : few_rows(caps, "gemm", types, declared);
 }
 
 bool many(const Caps& caps, const Signature& s, const DenseArgs& at) {
@@ -32,15 +34,16 @@ Recipe dense_recipe(const Caps& caps, const Signature& s, const DenseArgs& at) {
     Recipe recipe;
     if (w_rows(caps, s, at) == 0 || x_rows(caps, s, at) == 0)
         recipe.refusal = "rows too long for the device's bindings";
-    recipe.programs.push_back(way(caps, s, at, false).program);
-    if (many(caps, s, at)) recipe.programs.push_back(way(caps, s, at, true).program);
+    const int64_t rows = s.args[at.x].rows();
+    recipe.programs.push_back(way(caps, s, at, false, rows).program);
+    if (many(caps, s, at)) recipe.programs.push_back(way(caps, s, at, true, rows).program);
     recipe.variant = matmul_name(recipe.programs);
     return recipe;
 }
 
 void encode_dense(Encoder& e, const Signature& s, const DenseArgs& at) {
     const int64_t rows = s.args[at.x].rows(), k = s.args[at.x].dim[1], n = s.args[at.w].rows();
-    const Matmul cut = way(e.caps(), s, at, many(e.caps(), s, at));
+    const Matmul cut = way(e.caps(), s, at, many(e.caps(), s, at), e.declared().args[at.x].rows());
     const int64_t at_once = x_rows(e.caps(), s, at), w_at_once = w_rows(e.caps(), s, at);
     const auto piece = [&](size_t index, int64_t first, int64_t count) {
         return index == DenseArgs::kNone ? Bind{} : rows_of(e, s, index, first, count);

@@ -44,7 +44,6 @@ vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     pipelines =
         std::make_unique<Pipelines>(gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0);
     dummy = heap->allocate(256, Memory::kDevice);
-    const auto options = vks::args::parse_options(text.c_str());
     const auto fp8 = options.find("fp8");
     gpu.caps.fp8_by_half = fp8 == options.end() ? decodes_fp8_by_half(*this) : fp8->second == "half";
 }

@@ -18,7 +18,14 @@ std::string with_subgroups(const Caps& caps, const std::string& shader) {
 
 Program program_of(const Caps& caps, const std::string& shader, const MatmulTypes& t) {
     const uint32_t loads = t.k % 16 != 0 ? 0 : 2;
-    return {shader, 1, {{"X", t.x}, {"W", t.w}, {"Y", t.y}, {"VECTOR", loads}, {"HALF", caps.fp8_by_half ? 1 : 0}}};
+    return {shader,
+            1,
+            {{"X", t.x},
+             {"W", t.w},
+             {"Y", t.y},
+             {"VECTOR", loads},
+             {"PAIRS", t.columns % 2 == 0 ? 1 : 0},
+             {"HALF", caps.fp8_by_half ? 1 : 0}}};
 }
 
 void add(Program& program, std::initializer_list<std::pair<const char*, uint32_t>> constants) {
@@ -28,8 +35,9 @@ void add(Program& program, std::initializer_list<std::pair<const char*, uint32_t
 }  // namespace
 
 // A CPU's lanes each take four rows of w of their own; a GPU's share two, so that they read neighbouring bytes.
-Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types) {
-    const uint32_t subgroup = std::bit_floor(caps.subgroup), tokens = uint32_t(kFewRows);
+Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, int64_t rows) {
+    const uint32_t subgroup = std::bit_floor(caps.subgroup);
+    const uint32_t tokens = std::bit_ceil(uint32_t(std::clamp<int64_t>(rows, 1, kFewRows)));
     Program program = program_of(caps, with_subgroups(caps, shader), types);
     if (caps.software) {
         program.workgroup = std::clamp(subgroup, 4u, 16u);

@@ -15,11 +15,12 @@ inline constexpr int64_t kFewRows = 8;
 
 struct MatmulTypes {
     uint32_t x, w, y;
-    int64_t k;  // elements of a row
+    int64_t k, columns;  // elements of a row of x and w; of y
 };
 
-// `shader` without variant; this chooses subgroup operations where the device has them.
-Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types);
+// For up to `rows` rows of x at a time: the next of 1, 2, 4 and 8. `shader` without variant; this chooses subgroup
+// operations where the device has them.
+Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, int64_t rows);
 // Tiles in shared memory, of `rows` (a multiple of 8) rows of x. Not for devices run by the CPU.
 Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t rows);
 

@@ -24,7 +24,8 @@ layout(constant_id = 3) const uint Y = F32;
 layout(constant_id = 4) const uint VECTOR = 0;  // load elements: 0 one by one, 1 by quads, 2 those of w by 16 bytes
 layout(constant_id = 5) const uint TEAM = 1;    // invocations that share a row of w: 1 or the workgroup
 layout(constant_id = 6) const uint ROWS = 2;    // rows of w a team takes at once, even
-layout(constant_id = 7) const uint TOKENS = 8;  // rows of x at once, at most; from 2 on
+layout(constant_id = 7) const uint TOKENS = 8;  // rows of x at once
+layout(constant_id = 8) const uint PAIRS = 0;  // y has an even number of columns
 layout(constant_id = 9) const uint BROADCAST = 0;
 layout(constant_id = 11) const uint BM = 0;  // lib/tile.glsl's
 layout(binding = 0) readonly buffer XBuffer { uint x[]; };
@@ -113,8 +114,8 @@ float scale_of_x(uint row, uint k) { return X == F8 ? F8_UNIT * x_scale[row * k_
 // Elements n and n + 1 of a row of y, n even; those past the end stay as they are.
 void put(uint r, uint n, vec2 v) {
     const uint i = job.y_from + r * job.y_stride + n;
-    if (n + 1u < job.n && (Y == F32 || (i & 1u) == 0u)) {
-        STORE2(Y, y, i, v);
+    if (PAIRS != 0) {
+        if (n < job.n) STORE2(Y, y, i, v);
     } else {
         if (n < job.n) STORE1(Y, y, i, v.x);
         if (n + 1u < job.n) STORE1(Y, y, i + 1u, v.y);
@@ -162,16 +163,15 @@ vec4 team_sum4(vec4 v) {
     return v;
 }
 
-// Rows first ... first + count - 1 of y (of them those below `last`) times the team's rows of w. `count` is a literal: the
-// loops unroll. A lane of a team of one goes through k by blocks of 128, one scale each; lanes of a larger team take
-// turns, a chunk each.
-void product(uint n, uint first, uint last, const uint count) {
+// Rows [first, last) of y, at most TOKENS, times the team's rows of w. A lane of a team of one goes through k by blocks of
+// 128, one scale each; lanes of a larger team take turns, a chunk each.
+void product(uint n, uint first, uint last) {
     const uint me = TEAM == 1u ? 0u : gl_LocalInvocationIndex, block = TEAM == 1u ? 128u : CHUNK;
     float sum[TOKENS * ROWS], partial[TOKENS * ROWS], mine[TOKENS * (STRIDE / LANES)];
     uint row[TOKENS], from[TOKENS], at_n[ROWS];
     bool any = false;
     [[unroll]] for (uint r = 0; r < ROWS; ++r) at_n[r] = min(n + r, job.n - 1u);
-    [[unroll]] for (uint t = 0; t < count; ++t) {
+    [[unroll]] for (uint t = 0; t < TOKENS; ++t) {
         row[t] = first + t < last ? x_row(first + t) : NO_ROW;
         any = any || row[t] != NO_ROW;
         from[t] = job.x_from + (row[t] == NO_ROW ? 0u : row[t]) * job.x_stride;
@@ -179,10 +179,10 @@ void product(uint n, uint first, uint last, const uint count) {
     }
     const uint end = any ? job.k : 0u;
     for (uint begin = me * block; begin < end; begin += TEAM * block) {
-        [[unroll]] for (uint i = 0; i < count * ROWS; ++i) partial[i] = 0;
+        [[unroll]] for (uint i = 0; i < TOKENS * ROWS; ++i) partial[i] = 0;
         const uint stop = min(end, begin + block);
         for (uint k = begin; k < stop; k += STRIDE) {
-            [[unroll]] for (uint t = 0; t < count; ++t)
+            [[unroll]] for (uint t = 0; t < TOKENS; ++t)
                 [[unroll]] for (uint at = 0; at < STRIDE; at += LANES) mine[(t * STRIDE + at) / LANES] = shared_x(from[t], k + at);
             [[unroll]] for (uint at = 0; at < STRIDE; at += CHUNK) {
                 uvec4 chunk[ROWS];
@@ -190,7 +190,7 @@ void product(uint n, uint first, uint last, const uint count) {
                 [[unroll]] for (uint q = 0; q < QUADS; ++q) {
                     vec4 wq[ROWS];
                     [[unroll]] for (uint r = 0; r < ROWS; ++r) wq[r] = w_quad(chunk[r], q);
-                    [[unroll]] for (uint t = 0; t < count; ++t) {
+                    [[unroll]] for (uint t = 0; t < TOKENS; ++t) {
                         const uint i = at + 4u * q;
                         const vec4 xq = next_x(from[t], k + i, i % LANES, mine[(t * STRIDE + i) / LANES]);
                         [[unroll]] for (uint j = 0; j < 4u; ++j)
@@ -201,21 +201,21 @@ void product(uint n, uint first, uint last, const uint count) {
         }
         [[unroll]] for (uint r = 0; r < ROWS; ++r) {
             const float of_w = scale_of_w(at_n[r], begin);
-            [[unroll]] for (uint t = 0; t < count; ++t)
+            [[unroll]] for (uint t = 0; t < TOKENS; ++t)
                 sum[t * ROWS + r] += partial[t * ROWS + r] * of_w * scale_of_x(row[t] == NO_ROW ? 0u : row[t], begin);
         }
     }
     if (TEAM != 1u) {
-        [[unroll]] for (uint i = 0; i < count * ROWS; i += 4u) {
+        [[unroll]] for (uint i = 0; i < TOKENS * ROWS; i += 4u) {
             vec4 v = vec4(0);
             [[unroll]] for (uint j = 0; j < 4u; ++j)
-                if (i + j < count * ROWS) v[j] = sum[i + j];
+                if (i + j < TOKENS * ROWS) v[j] = sum[i + j];
             v = team_sum4(v);
             [[unroll]] for (uint j = 0; j < 4u; ++j)
-                if (i + j < count * ROWS) sum[i + j] = v[j];
+                if (i + j < TOKENS * ROWS) sum[i + j] = v[j];
         }
     }
-    [[unroll]] for (uint t = 0; t < count; ++t) {
+    [[unroll]] for (uint t = 0; t < TOKENS; ++t) {
         [[unroll]] for (uint r = 0; r < ROWS; r += 2u) {
             vec2 v = vec2(sum[t * ROWS + r], sum[t * ROWS + r + 1u]);
             if (row[t] == NO_ROW) v = vec2(0);
@@ -227,12 +227,6 @@ void product(uint n, uint first, uint last, const uint count) {
 // Rows [first, last) of y, at most TOKENS, times the workgroup's share of w.
 void products(uint group, uint first, uint last) {
     const uint n = TEAM == 1u ? (group * gl_WorkGroupSize.x + gl_LocalInvocationIndex) * ROWS : group * ROWS;
-    if (last - first == 1u) {
-        product(n, first, last, 1u);
-    } else if (last - first == 2u) {
-        product(n, first, last, 2u);
-    } else {
-        product(n, first, last, TOKENS);
-    }
+    product(n, first, last);
 }
 #endif

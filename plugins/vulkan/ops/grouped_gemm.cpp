@@ -30,24 +30,29 @@ bool many(const Caps& caps, const Signature& s) {
     return !caps.software && y_of(s).rows() > kFewRows * int64_t(s.get<vks_grouped_gemm_params>().experts);
 }
 
-Matmul way(const Caps& caps, const Signature& s, bool many) {
+// `declared`: rows of y at their maximum. Few rows at once when experts have few on average: a tile with less is as
+// dear.
+Matmul way(const Caps& caps, const Signature& s, bool many, int64_t declared) {
     const std::string shader = by_address(caps) ? "grouped_gemm.addresses" : "grouped_gemm";
-    const MatmulTypes types{s.args[kX].dtype, s.args[kWeights].dtype, y_of(s).dtype, s.args[kX].dim[1]};
-    return many ? many_rows(caps, shader, types, 32) : few_rows(caps, shader, types);
+    const MatmulTypes types{s.args[kX].dtype, s.args[kWeights].dtype, y_of(s).dtype, s.args[kX].dim[1], y_of(s).dim[1]};
+    const int64_t experts = s.get<vks_grouped_gemm_params>().experts;
+    return many ? many_rows(caps, shader, types, 32)
+                : few_rows(caps, shader, types, (declared + experts - 1) / experts);
 }
 
 Recipe recipe(const Caps& caps, const Signature& s) {
     Recipe recipe;
     for (const Arg& a : {s.args[kX], s.args[kXScale], y_of(s), by_address(caps) ? Arg{} : s.args[kWeights]})
         if (a && rows_per_binding(caps, {a}, 1) < a.rows()) recipe.refusal = "larger than the device's bindings";
-    recipe.programs.push_back(way(caps, s, false).program);
-    if (many(caps, s)) recipe.programs.push_back(way(caps, s, true).program);
+    const int64_t rows = y_of(s).rows();
+    recipe.programs.push_back(way(caps, s, false, rows).program);
+    if (many(caps, s)) recipe.programs.push_back(way(caps, s, true, rows).program);
     recipe.variant = matmul_name(recipe.programs);
     return recipe;
 }
 
 void encode(Encoder& e, const Signature& s) {
-    const Matmul cut = way(e.caps(), s, many(e.caps(), s));
+    const Matmul cut = way(e.caps(), s, many(e.caps(), s), y_of(e.declared()).rows());
     const Arg &x = s.args[kX], &y = y_of(s);
     const uint32_t rows = uint32_t(y.rows()), experts = s.get<vks_grouped_gemm_params>().experts;
     shaders::GroupedGemmPush push{.x_rows = uint32_t(x.rows()),
