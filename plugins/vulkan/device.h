@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "backend/abi/draft/stats.h"
 #include "plugins/vulkan/memory.h"
 #include "plugins/vulkan/pipeline.h"
 
@@ -41,7 +42,8 @@ struct vks_device {
     std::list<vks::vulkan::Submission> held_back;  // in the order submitted
     std::atomic<bool> lost{false};
     std::atomic<uint64_t> ids{0};
-    std::atomic<uint64_t> recordings{0}, submits{0}, dispatches{0}, barriers{0};
+    // vks.stats/1 has their meaning.
+    std::atomic<uint64_t> recordings{0}, submits{0}, dispatches{0}, barriers{0}, last_dispatches{0}, last_barriers{0};
     std::unique_ptr<vks::vulkan::Heap> heap;
     std::unique_ptr<vks::vulkan::Pipelines> pipelines;
     vks::vulkan::Range dummy;  // bound in place of an absent argument
@@ -92,6 +94,7 @@ struct vks_fence {
 namespace vks::vulkan {
 
 extern const vks_device_api kDeviceApi;
+extern const vks_stats_api kStatsApi;
 
 // One argument's bytes on the device; throws INVALID if its buffer doesn't hold it.
 Bind locate(const vks_device& device, const vks_tensor& t, const char* what);

@@ -1,50 +1,29 @@
 #include "plugins/vulkan/pipeline.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <fstream>
 
 namespace vks::vulkan {
 namespace {
-
-// The cache file: this, then what the driver gave.
-struct CacheHeader {
-    char magic[8] = {'V', 'K', 'S', 'P', 'I', 'P', 'E', '1'};
-    uint8_t uuid[VK_UUID_SIZE] = {};
-    uint64_t bytes = 0, sum = 0;
-};
-
-uint64_t checksum(std::span<const char> data) {
-    uint64_t sum = 0xcbf29ce484222325u;  // FNV-1a
-    for (const char c : data) sum = (sum ^ uint8_t(c)) * 0x100000001b3u;
-    return sum;
-}
-
-std::filesystem::path cache_path(const Gpu& gpu) {
-    const char* cache = std::getenv("XDG_CACHE_HOME");
-    const char* home = std::getenv("HOME");
-    std::filesystem::path path;
-    if (cache && *cache) {
-        path = cache;
-    } else if (home && *home) {
-        path = std::filesystem::path(home) / ".cache";
-    } else {
-        return {};
-    }
-    std::string name;
-    for (const uint8_t byte : gpu.uuid) {
-        constexpr char kDigits[] = "0123456789abcdef";
-        name += kDigits[byte >> 4];
-        name += kDigits[byte & 15];
-    }
-    return path / "vkseek" / (name + ".pipelines");
-}
 
 std::string key_of(const Program& program) {
     std::string key = program.shader + '/' + std::to_string(program.workgroup);
     for (const auto& [name, value] : program.constants) key += std::string(" ") + name + '=' + std::to_string(value);
     return key;
+}
+
+// The same program of another build may be another one: the shader's code is part of it.
+uint64_t identity(const Shader& shader, const Program& program) {
+    const std::string key = key_of(program);
+    return checksum(std::as_bytes(shader.code), checksum(std::as_bytes(std::span(key))));
+}
+
+// Whether the driver put anything of its own into the data of a cache.
+bool holds_something(std::span<const char> data) {
+    uint32_t header = 0;  // its length comes first
+    if (data.size() < sizeof header) return false;
+    std::memcpy(&header, data.data(), sizeof header);
+    return data.size() > header;
 }
 
 }  // namespace
@@ -73,49 +52,26 @@ Pipelines::~Pipelines() {
     vk_.vkDestroyPipelineCache(device_, cache_, nullptr);
 }
 
-// A cache that is damaged or another driver's is as good as none.
 void Pipelines::load_cache() {
-    std::ifstream file(cache_file_, std::ios::binary);
-    CacheHeader header;
-    const CacheHeader wanted;
-    if (!cache_file_.empty() && file.read(reinterpret_cast<char*>(&header), sizeof header) &&
-        std::memcmp(header.magic, wanted.magic, sizeof header.magic) == 0 &&
-        std::memcmp(header.uuid, gpu_.uuid, sizeof header.uuid) == 0 && header.bytes < uint64_t{1} << 30) {
-        std::error_code error;
-        const uint64_t there = std::filesystem::file_size(cache_file_, error);
-        if (!error && there == sizeof header + header.bytes) loaded_.resize(header.bytes);
-        if (!file.read(loaded_.data(), std::streamsize(loaded_.size())) || checksum(loaded_) != header.sum)
-            loaded_.clear();
-    }
+    earlier_ = read_cache(cache_file_, gpu_);
+    driver_keeps_ = holds_something(earlier_.data);
     auto info = described<VkPipelineCacheCreateInfo>(VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO);
-    info.initialDataSize = loaded_.size();
-    info.pInitialData = loaded_.data();
+    info.initialDataSize = earlier_.data.size();
+    info.pInitialData = earlier_.data.data();
     vk_check(vk_.vkCreatePipelineCache(device_, &info, nullptr, &cache_), "vkCreatePipelineCache");
 }
 
-// Written beside and renamed, so that two programs that end together leave one whole file. Failing is no error: the
-// next start compiles again.
 void Pipelines::save_cache() {
-    size_t bytes = 0;
     if (cache_file_.empty() || compiled_ == 0) return;
+    size_t bytes = 0;
     if (vk_.vkGetPipelineCacheData(device_, cache_, &bytes, nullptr) != VK_SUCCESS || bytes == 0) return;
-    std::vector<char> data(bytes);
-    if (vk_.vkGetPipelineCacheData(device_, cache_, &bytes, data.data()) != VK_SUCCESS) return;
-    data.resize(bytes);
-    if (data == loaded_) return;
-    CacheHeader header;
-    std::memcpy(header.uuid, gpu_.uuid, sizeof header.uuid);
-    header.bytes = data.size();
-    header.sum = checksum(data);
-    std::error_code error;
-    std::filesystem::create_directories(cache_file_.parent_path(), error);
-    const std::filesystem::path beside = cache_file_.string() + "." + std::to_string(uintptr_t(this)) + ".tmp";
-    std::ofstream file(beside, std::ios::binary);
-    file.write(reinterpret_cast<const char*>(&header), sizeof header);
-    file.write(data.data(), std::streamsize(data.size()));
-    file.close();
-    if (file) std::filesystem::rename(beside, cache_file_, error);
-    if (!file || error) std::filesystem::remove(beside, error);
+    CacheFile now;
+    now.data.resize(bytes);
+    if (vk_.vkGetPipelineCacheData(device_, cache_, &bytes, now.data.data()) != VK_SUCCESS) return;
+    now.data.resize(bytes);
+    now.programs = std::move(made_);
+    now.programs.merge(earlier_.programs);
+    write_cache(cache_file_, gpu_, now);
 }
 
 const Shader& Pipelines::shader(const std::string& name) {
@@ -177,11 +133,22 @@ VkPipeline Pipelines::compile(const Shader& shader, const Program& program) {
     const VkResult result = vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline);
     vk_.vkDestroyShaderModule(device_, module, nullptr);
     vk_check(result, ("vkCreateComputePipelines (" + key_of(program) + ")").c_str());
-    ++created_;
-    constexpr VkPipelineCreationFeedbackFlags kHit =
-        VK_PIPELINE_CREATION_FEEDBACK_VALID_BIT | VK_PIPELINE_CREATION_FEEDBACK_APPLICATION_PIPELINE_CACHE_HIT_BIT;
-    if ((feedback.flags & kHit) != kHit) ++compiled_;
+    count(identity(shader, program), feedback.flags);
     return pipeline;
+}
+
+// Drivers say whether a pipeline was in the cache. Those that put nothing into it never say yes: lavapipe keeps
+// compiled code in files of its own, where nobody else can look. There a pipeline counts as kept when its program was
+// made before our file was written: then the driver had every chance to keep it, and asking for it again is no news to
+// it.
+void Pipelines::count(uint64_t program, VkPipelineCreationFeedbackFlags feedback) {
+    const bool told = driver_keeps_ && (feedback & VK_PIPELINE_CREATION_FEEDBACK_VALID_BIT);
+    const bool hit = feedback & VK_PIPELINE_CREATION_FEEDBACK_APPLICATION_PIPELINE_CACHE_HIT_BIT;
+    const bool kept = told ? hit : earlier_.programs.contains(program);
+    ++created_;
+    if (!kept) ++compiled_;
+    const std::lock_guard lock(mutex_);
+    made_.insert(program);
 }
 
 const Pipeline& Pipelines::get(const Program& program) {

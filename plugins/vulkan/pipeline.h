@@ -3,7 +3,6 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <future>
 #include <map>
@@ -12,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "plugins/vulkan/cache_file.h"
 #include "plugins/vulkan/gpu.h"
 #include "plugins/vulkan/op.h"
 #include "plugins/vulkan/reflect.h"
@@ -43,12 +43,13 @@ public:
     const Pipeline& get(const Program& program);
 
     uint64_t created() const { return created_; }
-    uint64_t compiled() const { return compiled_; }  // of those, not found in the cache
+    uint64_t compiled() const { return compiled_; }  // of those, not kept from an earlier start
 
 private:
     const Shader& shader(const std::string& name);
     VkPipeline compile(const Shader& shader, const Program& program);
     void work(const std::stop_token& stop);
+    void count(uint64_t program, VkPipelineCreationFeedbackFlags feedback);
     void load_cache();
     void save_cache();
 
@@ -58,11 +59,13 @@ private:
     const VkPipelineCreateFlags flags_;
     std::filesystem::path cache_file_;  // empty: none
     VkPipelineCache cache_ = VK_NULL_HANDLE;
-    std::vector<char> loaded_;
+    CacheFile earlier_;          // as it was found; const while pipelines are made
+    bool driver_keeps_ = false;  // something of its own in the cache's data
     std::atomic<uint64_t> created_{0}, compiled_{0};
     std::mutex mutex_;  // guards what follows
     std::map<std::string, std::unique_ptr<Shader>> shaders_;
     std::map<std::string, std::unique_ptr<Pipeline>> pipelines_;
+    std::set<uint64_t> made_;  // identities of the programs
     std::deque<std::packaged_task<VkPipeline()>> jobs_;
     std::condition_variable_any changed_;
     std::vector<std::jthread> workers_;

@@ -48,8 +48,8 @@ void close(vks_device* device) noexcept {
     delete device;
 }
 
-const void* extension(const char*) noexcept {
-    return nullptr;
+const void* extension(const char* id) noexcept {
+    return id && std::strcmp(id, VKS_STATS_ID) == 0 ? &kStatsApi : nullptr;
 }
 
 const vks_plugin* negotiate(uint32_t major, uint32_t minor, vks_error* error) noexcept {

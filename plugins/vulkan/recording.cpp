@@ -193,7 +193,7 @@ Recording::Recording(vks_device& device, VkCommandPool pool, const Work& work)
     for (const Dispatch& d : encoded.dispatches) {
         if (d.barrier) {
             barrier(vk, commands_, kWorkStages, kWorkStages, kWorkAccess);
-            ++device.barriers;
+            ++barriers_;
         }
         if (d.copy) {
             const Place *from = &work_.places[d.copy->first_place], *to = from + 1;
@@ -215,11 +215,13 @@ Recording::Recording(vks_device& device, VkCommandPool pool, const Work& work)
             vk.vkCmdPushConstants(commands_, shader.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(d.push),
                                   &encoded.push[d.first_push]);
         vk.vkCmdDispatch(commands_, d.groups.x, d.groups.y, d.groups.z);
-        ++device.dispatches;
+        ++dispatches_;
     }
     barrier(vk, commands_, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
     device.check(vk.vkEndCommandBuffer(commands_), "vkEndCommandBuffer");
     ++device.recordings;
+    device.dispatches += dispatches_;
+    device.barriers += barriers_;
 }
 
 Recording::~Recording() {

@@ -54,6 +54,8 @@ public:
 
     const Work& work() const { return work_; }
     VkCommandBuffer commands() const { return commands_; }
+    uint64_t dispatches() const { return dispatches_; }
+    uint64_t barriers() const { return barriers_; }  // between them
 
 private:
     vks_device& device_;
@@ -61,6 +63,7 @@ private:
     Work work_;
     VkDescriptorPool sets_ = VK_NULL_HANDLE;
     VkCommandBuffer commands_ = VK_NULL_HANDLE;
+    uint64_t dispatches_ = 0, barriers_ = 0;
 };
 
 }  // namespace vks::vulkan

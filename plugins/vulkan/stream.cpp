@@ -166,8 +166,13 @@ void vks_stream::submit(vks_fence& fence, uint64_t value) {
             Work& work;
             ~Clear() { work.clear(); }
         } clear{work_};
-        Recording* recording = find_recording();
-        commands = (recording ? *recording : record()).commands();
+        Recording* const same = find_recording();
+        const Recording& recording = same ? *same : record();
+        commands = recording.commands();
+        if (recording.dispatches() > 0) {
+            device.last_dispatches = recording.dispatches();
+            device.last_barriers = recording.barriers();
+        }
     }
     fence.submitted = value;
     Submission submission{this, commands, std::move(waits_), &fence, value};
