@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "backend/base/bad_input.h"
+#include "backend/registry/loader.h"
 
 namespace vks {
 namespace {
@@ -100,6 +101,7 @@ Result<std::unique_ptr<Device>> Device::open(const vks_plugin& plugin, uint32_t 
         return Error{
             Code::kNoBackend,
             fmt::format("info ({}): wanted a power of two up to 65536 as alignment, found {}", device->id_, alignment)};
+    device->stats_ = static_cast<const vks_stats_api*>(find_extension(plugin, VKS_STATS_ID, sizeof(vks_stats_api)));
     return device;
 }
 
@@ -209,6 +211,13 @@ Status Device::launch(const Stream& stream, const Kernel& kernel, std::span<cons
 
 Status Device::submit(const Stream& stream, const Fence& fence, uint64_t value) {
     return call("submit", api_.submit, stream.get(), fence.get(), value);
+}
+
+std::optional<vks_stats> Device::stats() {
+    vks_stats counts{};
+    counts.size = sizeof counts;
+    if (!stats_ || !call("stats", stats_->read, raw_, &counts)) return std::nullopt;
+    return counts;
 }
 
 Status Device::await(const Fence& fence, uint64_t value, uint64_t ns) {

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/abi/draft/stats.h"
 #include "backend/abi/plugin.hpp"
 #include "backend/base/result.h"
 
@@ -105,6 +106,8 @@ public:
     Status launch(const Stream& stream, const Kernel& kernel, std::span<const vks_tensor> args,
                   const vks_tensor* scratch, const std::string& what);
     Status submit(const Stream& stream, const Fence& fence, uint64_t value);
+    // What the plugin counted since the device was opened; nothing when it counts nothing.
+    std::optional<vks_stats> stats();
     // A device that doesn't get there in `ns` nanoseconds counts as lost.
     Status await(const Fence& fence, uint64_t value, uint64_t ns);
 
@@ -124,6 +127,7 @@ private:
     const vks_device_api& api_;
     std::string id_;
     vks_device* raw_ = nullptr;
+    const vks_stats_api* stats_ = nullptr;
     vks_info info_{};
     std::atomic<Health> health_{Health::kOk};
     mutable std::mutex mutex_;  // guards health_reason_

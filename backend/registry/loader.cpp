@@ -183,6 +183,23 @@ PluginFile load_plugin(const std::filesystem::path& path) {
     return file;
 }
 
+const void* find_extension(const vks_plugin& plugin, const char* id, uint64_t bytes) {
+    const AddressSpace memory;
+    if (!plugin.extension || !memory.runnable(reinterpret_cast<const void*>(plugin.extension))) return nullptr;
+    const void* table = nullptr;
+    abi::guard(nullptr, [&] {
+        table = plugin.extension(id);
+        return vks_status{VKS_OK};
+    });
+    if (!table || !check_size(memory, id, table, bytes).empty()) return nullptr;
+    for (uint64_t at = sizeof(uint64_t); at < bytes; at += sizeof(void*)) {
+        const void* function = nullptr;
+        std::memcpy(&function, static_cast<const std::byte*>(table) + at, sizeof function);
+        if (!memory.runnable(function)) return nullptr;
+    }
+    return table;
+}
+
 std::vector<std::filesystem::path> find_plugins(const std::vector<std::filesystem::path>& dirs) {
     std::vector<std::filesystem::path> found;
     std::set<std::string> names;

@@ -22,6 +22,10 @@ struct PluginFile {
 // Thread-safe. Never throws; a library's constructors have run by the time its entry is refused.
 PluginFile load_plugin(const std::filesystem::path& path);
 
+// The plugin's table for an extension of abi/draft/, which is a size and then functions, `bytes` in all as the core
+// knows it. Null: not offered, or nothing that can be called.
+const void* find_extension(const vks_plugin& plugin, const char* id, uint64_t bytes);
+
 // The plugin libraries (libvkseek_*.so) in `dirs`, in order, sorted by name within each; a file name seen in an earlier
 // directory hides later ones.
 std::vector<std::filesystem::path> find_plugins(const std::vector<std::filesystem::path>& dirs);

@@ -79,6 +79,7 @@ nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int
     json["logits_hash"] = fmt::format("{:016x}", out.logits_hash);
     json["peak_bytes"] = runtime.peak_bytes_json();
     json["process_peak_bytes"] = process_peak_bytes();
+    json["device_stats"] = runtime.stats_json();
     return json;
 }
 

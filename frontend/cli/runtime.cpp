@@ -11,6 +11,23 @@
 #include "frontend/model/deepseek_v3.h"
 
 namespace vks {
+namespace {
+
+struct Count {
+    const char* name;
+    uint64_t vks_stats::*field;
+};
+constexpr Count kCounts[] = {{"pipelines", &vks_stats::pipelines},
+                             {"pipelines_compiled", &vks_stats::pipelines_compiled},
+                             {"allocations", &vks_stats::allocations},
+                             {"recordings", &vks_stats::recordings},
+                             {"submits", &vks_stats::submits},
+                             {"dispatches", &vks_stats::dispatches},
+                             {"barriers", &vks_stats::barriers},
+                             {"last_dispatches", &vks_stats::last_dispatches},
+                             {"last_barriers", &vks_stats::last_barriers}};
+
+}  // namespace
 
 Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, TokenizerUse use) {
     std::unique_ptr<Runtime> runtime(new Runtime(options));
@@ -58,6 +75,7 @@ Status Runtime::drop_unused(EngineOptions& engine) {
 Status Runtime::finish() {
     VKS_TRY(checkpoint_->check_unchanged());
     if (trace_) VKS_TRY(trace_->write(options_.trace_file));
+    if (options_.explain) write_stderr(stats_lines());
     return {};
 }
 
@@ -89,6 +107,30 @@ nlohmann::ordered_json Runtime::peak_bytes_json() const {
     return json;
 }
 
+nlohmann::ordered_json Runtime::stats_json() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    for (const DeviceEntry* entry : registry_->opened()) {
+        const auto counts = entry->device->stats();
+        if (!counts) continue;
+        for (const Count& count : kCounts) json[entry->id][count.name] = (*counts).*count.field;
+    }
+    return json;
+}
+
+std::string Runtime::stats_lines() const {
+    std::string text;
+    for (const DeviceEntry* entry : registry_->opened()) {
+        const auto counts = entry->device->stats();
+        if (!counts) continue;
+        text += fmt::format(
+            "{}: pipelines: {}, {} compiled now; {} memory allocations; {} recordings, {} submits; last recording: {} "
+            "dispatches, {} barriers\n",
+            entry->id, counts->pipelines, counts->pipelines_compiled, counts->allocations, counts->recordings,
+            counts->submits, counts->last_dispatches, counts->last_barriers);
+    }
+    return text;
+}
+
 std::string Runtime::memory_line() const {
     std::string text = "memory:    ";
     for (const auto& [device, bytes] : engine_->bytes_by_device()) {
@@ -107,8 +149,7 @@ std::string Runtime::placement_line() const {
                         by_backend.size() == 1 ? "every operator" : fmt::format("{}", fmt::join(ops, " ")), backend);
     }
     for (const DeviceEntry* entry : registry_->opened()) {
-        if (by_backend.contains(entry->id))
-            text += fmt::format("; {} is {}", entry->id, entry->info.name);
+        if (by_backend.contains(entry->id)) text += fmt::format("; {} is {}", entry->id, entry->info.name);
     }
     return fmt::format("ran on:    {}\n", text);
 }

@@ -25,7 +25,8 @@ public:
     // Loads plugins and makes the engine; prints the plans under --explain. Context, chunk and outputs are the
     // caller's, in `engine`.
     Status start(const EngineOptions& wanted);
-    // After a run, before it reports success: the files are still what they were, the trace is written.
+    // After a run, before it reports success: the files are still what they were, the trace is written, devices' counts
+    // are printed under --explain.
     Status finish();
 
     const std::shared_ptr<const Checkpoint>& checkpoint() const { return checkpoint_; }
@@ -44,11 +45,15 @@ public:
     // {"<op>": "<backend>"} and {"<device>": bytes, most so far}.
     nlohmann::ordered_json placement_json() const;
     nlohmann::ordered_json peak_bytes_json() const;
+    // {"<device>": {"pipelines": n, ...}} of devices that count such things (vks.stats/1).
+    nlohmann::ordered_json stats_json() const;
     // One line each: device bytes, and what ran where.
     std::string memory_line() const;
     std::string placement_line() const;
 
 private:
+    // A line per device that counts.
+    std::string stats_lines() const;
     explicit Runtime(const CommonOptions& options) : options_(options) {}
     // Takes operators that no graph of the run has out of --op, with a warning each: their backend need not exist.
     Status drop_unused(EngineOptions& engine);
