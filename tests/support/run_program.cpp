@@ -39,8 +39,9 @@ struct Pipe {
     }
 };
 
-std::vector<std::string> environment(const std::map<std::string, std::string>& added) {
+std::vector<std::string> environment(std::map<std::string, std::string> added) {
     std::vector<std::string> env;
+    added.try_emplace("XDG_CACHE_HOME", VKS_TEST_CACHE);
     for (char** entry = environ; *entry; ++entry) {
         const std::string text = *entry;
         if (!text.starts_with("VKSEEK_") && !added.contains(text.substr(0, text.find('=')))) env.push_back(text);

@@ -14,10 +14,12 @@
 namespace vks::test {
 
 struct RunOptions {
-    std::filesystem::path program;           // empty: vkseek as built
-    std::string input;                       // all of standard input
-    std::map<std::string, std::string> env;  // added to the caller's, without VKSEEK_*
-    std::chrono::seconds timeout{300};       // the child is killed then
+    std::filesystem::path program;  // empty: vkseek as built
+    std::string input;              // all of standard input
+    // Added to the caller's, without VKSEEK_*. What isn't here of XDG_CACHE_HOME is in the build's folder: a test
+    // leaves the user's caches alone.
+    std::map<std::string, std::string> env;
+    std::chrono::seconds timeout{300};  // the child is killed then
     // Called with the child and all of its stdout so far, whenever there is more.
     std::function<void(pid_t, std::string_view)> on_output;
 };
