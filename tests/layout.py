@@ -119,7 +119,7 @@ def check_operators(tree):
     if not operators:
         tree.problem("backend/abi/ops.h", "wanted comments that begin with an operator's name, found none")
     rules = tree.text("tests/unit/ops/rules.cpp")
-    cases = "".join(tree.text(name) for name in tree.files if name.startswith("tests/conformance/cases"))
+    cases = "".join(tree.text(name) for name in tree.files if name.startswith("backend/conformance/cases"))
     null = tree.text("plugins/null/plugin.cpp")
     for op in operators:
         tree.want(f"backend/ops/{op}.cpp", f"the rule of {op}")
@@ -127,7 +127,7 @@ def check_operators(tree):
         tree.want(f"plugins/vulkan/ops/{op}.cpp", f"{op} on Vulkan")
         tree.want(f"tests/ops/{op}.cpp", f"a test of {op}")
         quoted = f'"{op}/'
-        for where, text in (("tests/unit/ops/rules.cpp", rules), ("tests/conformance/cases_*.cpp", cases),
+        for where, text in (("tests/unit/ops/rules.cpp", rules), ("backend/conformance/cases_*.cpp", cases),
                             ("plugins/null/plugin.cpp", null)):
             if quoted not in text:
                 tree.problem(where, f"wanted {op}, found no {quoted}...")

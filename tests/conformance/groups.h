@@ -4,7 +4,7 @@
 #include <string>
 
 #include "tests/conformance/report.h"
-#include "tests/conformance/target.h"
+#include "backend/conformance/target.h"
 
 namespace vks::conformance {
 

@@ -4,7 +4,7 @@
 #include <limits>
 #include <set>
 
-#include "tests/conformance/cases.h"
+#include "backend/conformance/cases.h"
 #include "tests/conformance/groups.h"
 
 namespace vks::conformance {

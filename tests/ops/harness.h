@@ -7,9 +7,24 @@
 #include <string>
 #include <vector>
 
-#include "tests/ops/value.h"
+#include "backend/conformance/value.h"
 
 namespace vks::test {
+
+using conformance::cast;
+using conformance::concat_columns;
+using conformance::concat_rows;
+using conformance::decode;
+using conformance::encode;
+using conformance::ints;
+using conformance::largest_row_error;
+using conformance::make;
+using conformance::Random;
+using conformance::relative_error;
+using conformance::reshape;
+using conformance::slice;
+using conformance::Value;
+using conformance::zeros;
 
 // An open device of the plugin under test. Not copyable; keeps the library loaded.
 class Device {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "backend/abi/ops.h"
-#include "tests/conformance/target.h"
-#include "tests/ops/value.h"
+#include "backend/conformance/target.h"
+#include "backend/conformance/value.h"
 
 namespace vks::conformance {
 
@@ -20,8 +20,8 @@ enum class Compare {
 
 struct Argument {
     Role role = Role::kInput;
-    test::Value value;  // dtype NONE: absent. An output's bytes are empty.
-    int64_t most = 0;   // rows that the operator is prepared for; 0: exactly the value's
+    Value value;       // dtype NONE: absent. An output's bytes are empty.
+    int64_t most = 0;  // rows that the operator is prepared for; 0: exactly the value's
     Compare compare = Compare::kClose;
     int64_t valid_rows = -1;  // of an output; the rest is undefined. -1: all
 };
@@ -50,11 +50,11 @@ inline double tolerance(uint32_t act) {
 // Every step is prepared for this many tokens more than it has.
 constexpr int64_t kSpare = 2;
 
-inline Argument in(test::Value value, int64_t spare = kSpare) {
+inline Argument in(Value value, int64_t spare = kSpare) {
     const int64_t most = spare ? value.rows() + spare : 0;
     return {Role::kInput, std::move(value), most, Compare::kClose, -1};
 }
-inline Argument constant(test::Value value) {
+inline Argument constant(Value value) {
     return {Role::kConstant, std::move(value), 0, Compare::kClose, -1};
 }
 inline Argument out(uint32_t dtype, std::vector<int64_t> dim, Compare compare = Compare::kClose,
@@ -81,11 +81,11 @@ public:
         return cases.back();
     }
     // Values to be multiplied by a norm's weight.
-    test::Value weight(uint32_t dtype, int64_t n) { return random.value(dtype, {n}, 0.5); }
+    Value weight(uint32_t dtype, int64_t n) { return random.value(dtype, {n}, 0.5); }
     // A matrix and, for e4m3, its scale; else absent.
     std::vector<Argument> matrix(uint32_t dtype, int64_t n, int64_t k);
 
-    test::Random random;
+    Random random;
     std::vector<Case> cases;
 };
 

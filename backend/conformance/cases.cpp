@@ -1,4 +1,4 @@
-#include "tests/conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 namespace vks::conformance {
 

@@ -1,10 +1,8 @@
 // Cases of the matrix products and of attention.
-#include "tests/conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 namespace vks::conformance::making {
 namespace {
-
-using test::Value;
 
 constexpr uint32_t kActs[] = {VKS_F32, VKS_BF16};
 constexpr int64_t kShapes[][3] = {{1, 64, 128}, {3, 130, 257}, {33, 40, 384}};  // T, N, K
@@ -74,13 +72,13 @@ void add_attention_cases(Maker& make) {
         Argument cache = {Role::kInOut, make.random.value(act, {rows, lora + rope}), 0, Compare::kClose, -1};
         make.add("mla_rope_append/1", name, append,
                  {in(make.random.value(act, {t, heads * (nope + rope)})), in(make.random.value(act, {t, lora + rope})),
-                  constant(make.weight(VKS_BF16, lora)), in(table), in(test::ints({t}, {20, 0, 7, 8})), cache,
+                  constant(make.weight(VKS_BF16, lora)), in(table), in(ints({t}, {20, 0, 7, 8})), cache,
                   out(act, {t, heads * rope})},
                  tolerance(act));
         cache.role = Role::kInput;
         const vks_mla_attention_params attend = {heads, lora, rope, 0.2f};
         // One row, all rows, a window, the last row.
-        const Value spans = test::ints({t, 2}, {0, 1, 0, 21, 5, 9, 20, 1});
+        const Value spans = ints({t, 2}, {0, 1, 0, 21, 5, 9, 20, 1});
         make.add("mla_attention/1", name, attend,
                  {in(make.random.value(act, {t, heads * lora})), in(make.random.value(act, {t, heads * rope})), cache,
                   in(spans), out(act, {t, heads * lora})},

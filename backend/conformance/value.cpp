@@ -1,5 +1,5 @@
 // Host tensors and the small number formats.
-#include "tests/ops/value.h"
+#include "backend/conformance/value.h"
 
 #include <cmath>
 #include <cstring>
@@ -7,7 +7,7 @@
 
 #include "backend/base/check.h"
 
-namespace vks::test {
+namespace vks::conformance {
 namespace {
 
 struct Format {
@@ -224,4 +224,4 @@ double largest_row_error(const std::vector<double>& got, const std::vector<doubl
     return largest;
 }
 
-}  // namespace vks::test
+}  // namespace vks::conformance

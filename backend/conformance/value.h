@@ -1,5 +1,5 @@
-// Host tensors for operator tests, and number formats worked out in double from their definitions, independently of any
-// plugin's code. For trusted test data: sizes are CHECKed only.
+// Host tensors for trials of operators, and number formats worked out in double from their definitions, independently
+// of any plugin's code. For trusted test data: sizes are CHECKed only.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 #include "backend/abi/plugin.hpp"
 
-namespace vks::test {
+namespace vks::conformance {
 
 // A contiguous row-major tensor. dtype NONE: an absent argument.
 struct Value {
@@ -59,4 +59,4 @@ private:
 double relative_error(const std::vector<double>& got, const std::vector<double>& want);
 double largest_row_error(const std::vector<double>& got, const std::vector<double>& want, int64_t columns);
 
-}  // namespace vks::test
+}  // namespace vks::conformance

@@ -1,12 +1,10 @@
 // Cases of the mixture of experts: routing, lists, grouped products, combination.
 #include <algorithm>
 
-#include "tests/conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 namespace vks::conformance::making {
 namespace {
-
-using test::Value;
 
 constexpr uint32_t kActs[] = {VKS_F32, VKS_BF16};
 
@@ -28,7 +26,7 @@ Lists dispatch(const std::vector<int32_t>& idx, int64_t t, int64_t k, int64_t ex
     }
     const auto listed = int64_t(row.size());
     row.resize(size_t(t * k), 0);
-    return {test::ints({experts + 1}, offset), test::ints({t * k}, row), test::ints({t, k}, pos), listed};
+    return {ints({experts + 1}, offset), ints({t * k}, row), ints({t, k}, pos), listed};
 }
 
 void add_routing(Maker& make) {
@@ -45,8 +43,8 @@ void add_routing(Maker& make) {
     }
     // Equal scores: lowest index first.
     make.add("moe_route/1", "of equal scores", vks_moe_route_params{4, 2, 3, 1, 1.0f},
-             {in(test::zeros(VKS_F32, {2, 16})), constant(test::zeros(VKS_F32, {16})),
-              out(VKS_I32, {2, 3}, Compare::kExact), out(VKS_F32, {2, 3})},
+             {in(zeros(VKS_F32, {2, 16})), constant(zeros(VKS_F32, {16})), out(VKS_I32, {2, 3}, Compare::kExact),
+              out(VKS_F32, {2, 3})},
              kF32);
 }
 
@@ -54,7 +52,7 @@ void add_lists(Maker& make) {
     const std::vector<int32_t> idx = {0, 3, 5, 1, 3, 7, 3, 4, 5, 0, 1, 2};  // 6 has no token
     const auto add = [&](const char* name, uint32_t first, uint32_t count) {
         Case& made = make.add("moe_dispatch/1", name, vks_moe_dispatch_params{first, count},
-                              {in(test::ints({4, 3}, idx)), out(VKS_I32, {count + 1}, Compare::kExact, 0),
+                              {in(ints({4, 3}, idx)), out(VKS_I32, {count + 1}, Compare::kExact, 0),
                                out(VKS_I32, {12}, Compare::kExact, 3 * kSpare), out(VKS_I32, {4, 3}, Compare::kExact)},
                               0);
         made.args[2].valid_rows = std::count_if(

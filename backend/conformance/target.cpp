@@ -1,4 +1,4 @@
-#include "tests/conformance/target.h"
+#include "backend/conformance/target.h"
 
 #include <fmt/format.h>
 

@@ -1,10 +1,8 @@
 // Cases of the operators that work row by row.
-#include "tests/conformance/cases.h"
+#include "backend/conformance/cases.h"
 
 namespace vks::conformance::making {
 namespace {
-
-using test::Value;
 
 std::string dims(int64_t t, int64_t n) {
     return "[" + std::to_string(t) + ", " + std::to_string(n) + "]";
@@ -31,7 +29,7 @@ void add_norms(Maker& make) {
                          tolerance(act));
             }
     make.add("rms_norm/1", "of zeros", eps,
-             {in(test::zeros(VKS_F32, {2, 64})), constant(make.weight(VKS_F32, 64)), out(VKS_F32, {2, 64})}, kF32);
+             {in(zeros(VKS_F32, {2, 64})), constant(make.weight(VKS_F32, 64)), out(VKS_F32, {2, 64})}, kF32);
     make.add("rms_norm/1", "f32 to bf16", eps,
              {in(make.random.value(VKS_F32, {2, 64})), constant(make.weight(VKS_F32, 64)), out(VKS_BF16, {2, 64})},
              kBf16);
@@ -65,14 +63,14 @@ void add_quantised(Maker& make) {
 }  // namespace
 
 void add_row_cases(Maker& make) {
-    const Value ids = test::ints({6}, {36, 0, -1, 37, 5, 5});  // the third and fourth are outside
+    const Value ids = ints({6}, {36, 0, -1, 37, 5, 5});  // the third and fourth are outside
     for (const uint32_t dtype : {VKS_F32, VKS_BF16, VKS_F16})
         for (const uint32_t act : kActs)
             make.add("embed/1", type(dtype) + " to " + type(act),
                      {in(ids), constant(make.random.value(dtype, {37, 48})), out(act, {6, 48})}, tolerance(act));
     for (const uint32_t act : kActs)
         make.add("embed/1", "rows of an activation, " + type(act),
-                 {in(test::ints({2}, {4, 0})), in(make.random.value(act, {5, 33})), out(act, {2, 33})}, tolerance(act));
+                 {in(ints({2}, {4, 0})), in(make.random.value(act, {5, 33})), out(act, {2, 33})}, tolerance(act));
     add_norms(make);
     add_quantised(make);
     for (const uint32_t act : kActs)
