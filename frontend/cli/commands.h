@@ -16,6 +16,7 @@ void add_logits(CLI::App& program, Action& action);
 void add_perplexity(CLI::App& program, Action& action);
 void add_text_commands(CLI::App& program, Action& action);  // tokenize, detokenize, render
 void add_devices(CLI::App& program, Action& action);
+void add_doctor(CLI::App& program, Action& action);
 void add_plugins(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
 void add_synth(CLI::App& program, Action& action);

@@ -33,6 +33,7 @@ int run(int argc, char** argv) {
     vks::add_text_commands(program, action);
     vks::add_devices(program, action);
     vks::add_plugins(program, action);
+    vks::add_doctor(program, action);
     vks::add_inspect(program, action);
     vks::add_synth(program, action);
     vks::add_quantize(program, action);

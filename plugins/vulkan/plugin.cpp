@@ -2,6 +2,7 @@
 #include <vector>
 
 #include "plugins/vulkan/device.h"
+#include "plugins/vulkan/findings.h"
 
 #ifndef VKS_BUILD
 #define VKS_BUILD "unversioned"
@@ -49,7 +50,10 @@ void close(vks_device* device) noexcept {
 }
 
 const void* extension(const char* id) noexcept {
-    return id && std::strcmp(id, VKS_STATS_ID) == 0 ? &kStatsApi : nullptr;
+    const std::string wanted = id ? id : "";
+    if (wanted == VKS_STATS_ID) return &kStatsApi;
+    if (wanted == VKS_FINDINGS_ID) return &kFindingsApi;
+    return nullptr;
 }
 
 const vks_plugin* negotiate(uint32_t major, uint32_t minor, vks_error* error) noexcept {

@@ -1,8 +1,10 @@
 // The entry points of the remote test plugin. Two devices; options of open: delay_us, private=0, est_ns, ops=a,b,
-// fail_prepare=op, fail_launch=op, fail_run=op, wrong=op, unsteady=op, stray=op, lose_after=N (see Faults).
+// fail_prepare=op, fail_launch=op, fail_run=op, wrong=op, unsteady=op, stray=op, lose_after=N (see Faults). Behind them
+// come those of $REMOTE_OPTIONS, for programs that give none.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
+#include <cstdlib>
 #include <memory>
 
 #include "tests/plugins/remote/device.h"
@@ -264,7 +266,8 @@ int64_t number(const std::string& text, int64_t otherwise) {
 vks_status open(const vks_host*, uint32_t index, const char* text, vks_device** out, vks_error* error) noexcept {
     return guard(error, [&] {
         if (index >= kDevices) return fail(error, VKS_UNSUPPORTED, "remote: there are two devices");
-        const std::string options = text ? text : "";
+        const char* more = std::getenv("REMOTE_OPTIONS");
+        const std::string options = std::string(text ? text : "") + ";" + (more ? more : "");
         auto device = std::make_unique<vks_device>();
         device->faults.prepare = option(options, "fail_prepare");
         device->faults.launch = option(options, "fail_launch");
