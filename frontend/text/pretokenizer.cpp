@@ -20,6 +20,32 @@ std::string pcre2_text(int code) {
     return reinterpret_cast<const char*>(text.data());
 }
 
+// The released patterns, known to take linear time. Whatever else a file brings has its steps counted, which takes half
+// as much time again.
+constexpr std::array<std::string_view, 3> kLinear = {
+    R"(\p{N}{1,3})", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+",
+    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| "
+    "?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+"};
+
+// The steps of one call of split. PCRE2's own limits count backtracking only, not the characters that a repeat runs
+// over: stacked repeats, or a long look ahead from every place, would take years.
+struct Steps {
+    uint64_t left;
+    PCRE2_SIZE at;
+};
+
+// Called before each item of a counted pattern: one step, and as many as there are bytes between here and the last
+// place.
+int count_steps(pcre2_callout_block* block, void* data) {
+    auto& steps = *static_cast<Steps*>(data);
+    const PCRE2_SIZE at = block->current_position;
+    const uint64_t taken = 1 + (at > steps.at ? at - steps.at : steps.at - at);
+    steps.at = at;
+    if (taken > steps.left) return PCRE2_ERROR_MATCHLIMIT;
+    steps.left -= taken;
+    return 0;
+}
+
 // What one call of split needs; PCRE2's compiled patterns are shared between threads, these are not.
 struct MatchState {
     std::unique_ptr<pcre2_match_data, void (*)(pcre2_match_data*)> data{pcre2_match_data_create(1, nullptr),
@@ -67,10 +93,12 @@ Result<Pretokenizer> Pretokenizer::compile(const std::vector<std::string>& patte
         };
         if (find_invalid_utf8(pattern)) return refused("UTF-8", "other bytes");
         VKS_ASSIGN(const std::string translated, split_pattern_for_pcre2(pattern, file));
+        const bool counted = std::ranges::find(kLinear, pattern) == kLinear.end();
         int error = 0;
         PCRE2_SIZE where = 0;
-        pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                                         PCRE2_UTF | PCRE2_UCP, &error, &where, nullptr);
+        pcre2_code* code =
+            pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                          PCRE2_UTF | PCRE2_UCP | (counted ? PCRE2_AUTO_CALLOUT : 0), &error, &where, nullptr);
         if (code == nullptr) return refused("a regular expression", pcre2_text(error));
         made.codes_.emplace_back(code);
         uint32_t may_be_empty = 0;
@@ -86,16 +114,19 @@ Status Pretokenizer::split(std::string_view text, std::vector<std::string_view>&
     if (text.empty()) return {};
     const MatchState state;
     if (!state.data || !state.context) return Error{Code::kBadInput, "text: wanted memory to split it, found none"};
-    // The limit holds for each place where a match may begin. It rises with the length: stepping back over a long run
-    // of spaces once is fine. Its base is far below PCRE2's own, with which every byte may take a tenth of a second.
-    constexpr size_t kSteps = 100'000, kStepsPerByte = 16;
-    const size_t steps = kSteps + std::min<size_t>(text.size(), UINT32_MAX / 2 / kStepsPerByte) * kStepsPerByte;
-    pcre2_set_match_limit(state.context.get(), static_cast<uint32_t>(steps));
+    // Both rise with the length: stepping back over a long run of spaces once is fine. PCRE2's limit holds for each
+    // place where a match may begin, ours for the whole text; patterns in use need some ten steps a byte.
+    constexpr size_t kTries = 100'000, kTriesPerByte = 16, kSteps = 1'000'000, kStepsPerByte = 256;
+    const size_t tries = kTries + std::min<size_t>(text.size(), UINT32_MAX / 2 / kTriesPerByte) * kTriesPerByte;
+    Steps steps{kSteps + text.size() * kStepsPerByte, 0};
+    pcre2_set_match_limit(state.context.get(), static_cast<uint32_t>(tries));
+    pcre2_set_callout(state.context.get(), count_steps, &steps);
 
     std::vector<std::string_view> pieces = {text}, finer;
     for (const auto& code : codes_) {
         finer.clear();
         for (const std::string_view piece : pieces) {
+            steps.at = 0;
             if (const int error = cut(code.get(), piece, state, finer); error != 0) {
                 return Error{
                     Code::kBadInput,

@@ -112,7 +112,8 @@ private:
         return {};
     }
 
-    // In Ruby, {n}+ is a repeat of a repeat and {n}? is optional; in PCRE2 they are possessive and lazy.
+    // In Ruby, {n}+ is a repeat of a repeat and {n}? is optional; in PCRE2 they are possessive and lazy. Who counts the
+    // steps of a match sees one step in a repeat that fails; so numbers are small.
     Status counted() {
         size_t at = 1;
         while (at < rest_.size() && digit(rest_[at])) ++at;
@@ -120,6 +121,9 @@ private:
         if (counts && at < rest_.size() && rest_[at] == ',') {
             for (++at; at < rest_.size() && digit(rest_[at]);) ++at;
         }
+        constexpr size_t kDigits = 2;
+        const size_t comma = std::min(rest_.find(','), at);
+        if (comma - 1 > kDigits || at - comma > kDigits + 1) return unsupported(rest_.substr(0, at));
         if (!counts || at == rest_.size() || rest_[at] != '}') return unsupported(rest_.substr(0, at + 1));
         const char after = at + 1 < rest_.size() ? rest_[at + 1] : '\0';
         if (after == '+' || after == '?') return unsupported(rest_.substr(0, at + 2));

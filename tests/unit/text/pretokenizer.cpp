@@ -53,10 +53,10 @@ TEST(Pretokenizer, KnowsUnicode16) {
 
 TEST(Pretokenizer, RefusesWhatPcre2WouldReadOtherwise) {
     const std::vector<std::string> patterns = {
-        "(?i:a)",     "(?<=a)b",   "(*UTF)a",   "(?>a)",  "(?#x)a",  "^a",      "a$",         "a.",
-        R"(\w)",      R"(\h)",     R"(\R)",     R"(\d)",  R"(\v)",   R"(\x41)", R"(\1a)",     R"(\Qa\E)",
-        R"(\p{Han})", R"(\p{Lu})", R"(\p{^L})", R"(\pL)", R"(\p)",   R"([\s])", R"([\P{L}])", "[a[b]]",
-        "[a&&b]",     "[]a]",      "[^]a]",     "a{2}+",  "a{1,2}?", "a{,2}",   "a{x}",       "a{1"};
+        "(?i:a)",    "(?<=a)b", "(*UTF)a", "(?>a)",   "(?#x)a",     "^a",     "a$",       "a.",         R"(\w)",
+        R"(\h)",     R"(\R)",   R"(\d)",   R"(\v)",   R"(\x41)",    R"(\1a)", R"(\Qa\E)", R"(\p{Han})", R"(\p{Lu})",
+        R"(\p{^L})", R"(\pL)",  R"(\p)",   R"([\s])", R"([\P{L}])", "[a[b]]", "[a&&b]",   "[]a]",       "[^]a]",
+        "a{2}+",     "a{1,2}?", "a{,2}",   "a{x}",    "a{1",        "a{100}", "a{1,100}", "a{100,}"};
     for (const std::string& pattern : patterns) {
         const auto made = Pretokenizer::compile({pattern}, "some/tokenizer.json");
         ASSERT_FALSE(made) << pattern;
@@ -94,6 +94,33 @@ TEST(Pretokenizer, GivesUpOnBacktrackingFromEveryPlace) {
     const Status done = made->split(std::string(2000, 'a'), words);
     ASSERT_FALSE(done);
     EXPECT_EQ(done.error().text, "text: wanted one the pre_tokenizer patterns can split, found match limit exceeded");
+}
+
+// PCRE2 itself counts none of these steps: they are characters that a repeat runs over.
+TEST(Pretokenizer, GivesUpOnStackedRepeats) {
+    const std::string few(50, 'a'), many = std::string(size_t{1} << 20, 'a') + "baaa";
+    for (const char* pattern : {"a(?=a*a*a*[de])|a", "a(?=a*[de])|a", "a(?=a*)|a", "a(?=a{2,}[de])|a", "a+b|a"}) {
+        const auto made = Pretokenizer::compile({pattern}, "f");
+        ASSERT_TRUE(made) << made.error().text;
+        Words words;
+        EXPECT_TRUE(made->split(few, words)) << pattern;
+        EXPECT_EQ(words, Words(few.size(), "a")) << pattern;
+        const Status done = made->split(many, words);
+        const bool linear = std::string_view(pattern) == "a+b|a";
+        ASSERT_EQ(bool(done), linear) << pattern;
+        if (linear) continue;
+        EXPECT_EQ(done.error().text,
+                  "text: wanted one the pre_tokenizer patterns can split, found match limit exceeded");
+    }
+}
+
+TEST(Pretokenizer, CountingStepsChangesNoWord) {
+    std::vector<std::string> counted;
+    for (const std::string& pattern : kPatterns) counted.push_back("(?:" + pattern + ")");
+    std::string text = "Hello world, (foo) ...\n\n 12345x678 日本語のテキスト。\x01\x02 don't\t\r\n é\u0301 ";
+    text +=
+        std::string(10000, ' ') + std::string(10000, 'a') + std::string(10000, '\n') + std::string(10000, '.') + "x";
+    EXPECT_EQ(split(counted, text), split(kPatterns, text));
 }
 
 TEST(Pretokenizer, LongRunsAreLinear) {
