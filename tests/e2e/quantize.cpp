@@ -12,8 +12,8 @@
 namespace vks::test {
 namespace {
 
-// docs/numerics.md, "FP8 weights": each of `matrices` in a row adds kRounding, and no more than twice the sum of
-// squares of them reaches the logits.
+// docs/numerics.md, "FP8 weights": each of `matrices` in a row adds kRounding, as squares. That no more than twice the
+// root of their sum reaches the logits is measured, not derived.
 constexpr double kRounding = 0.0265;
 double expected_distance(int matrices) {
     return kRounding * std::sqrt(matrices);
