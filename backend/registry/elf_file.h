@@ -48,7 +48,7 @@ private:
     template <class T>
     static T at(std::span<const std::byte> bytes, uint64_t offset) {
         CHECK(offset <= bytes.size() && sizeof(T) <= bytes.size() - offset, "read at {} of {}", offset, bytes.size());
-        T value;
+        T value{};
         std::memcpy(&value, bytes.data() + offset, sizeof value);
         return value;
     }
