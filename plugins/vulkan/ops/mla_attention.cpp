@@ -63,7 +63,7 @@ Shape shape_of(const Caps& caps, const Signature& s) {
     shape_teams(caps, p, s.args[kQLat].dtype, rows, shape);
     shape_cache(caps, s, shape);
     // Enough workgroups to fill the device, of spans as long as the cache; shorter ones leave some without work.
-    const int64_t block = shape.workgroup / shape.lanes * shape.rows;
+    const int64_t block = int64_t{shape.workgroup / shape.lanes} * shape.rows;
     const int64_t blocks = std::max<int64_t>(1, (rows + block - 1) / block), wanted = caps.software ? 32 : 256;
     const int64_t pieces = std::max<int64_t>(1, (shape.part_rows + kPiece - 1) / kPiece);
     shape.splits =
@@ -135,13 +135,13 @@ void encode_tokens(Encoder& e, const Signature& s, const Shape& shape, int64_t f
         return e.arg(i, uint64_t(first) * row, uint64_t(count) * row);
     };
     const uint64_t slots = shape.splits > 1 ? shape.splits * uint64_t(shape.parts) : 0;
-    const uint64_t rows = uint64_t(count) * p.heads, group_bytes = (p.lora + 3) / 4 * 16;
+    const uint64_t rows = uint64_t(count) * p.heads, group_bytes = uint64_t{(p.lora + 3) / 4} * 16;
     const uint64_t sums = slots * rows * group_bytes, states_at = (sums + 255) / 256 * 256;
     const Bind partial = slots > 0 ? e.scratch(0, sums) : Bind{};
     const Bind state = slots > 0 ? e.scratch(states_at, slots * rows * 8) : Bind{};
     const Arg& cache = s.args[kCache];
     const uint64_t cache_row = uint64_t(cache.dim[1]) * element_bytes(cache);
-    const uint64_t block = shape.workgroup / shape.lanes * shape.rows;
+    const uint64_t block = uint64_t{shape.workgroup / shape.lanes} * shape.rows;
     for (int64_t part = 0; part < shape.parts; ++part) {
         const int64_t from = std::min(part * shape.part_rows, cache.rows());
         const int64_t seen = std::min(shape.part_rows, cache.rows() - from);
