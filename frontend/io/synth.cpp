@@ -82,6 +82,7 @@ std::vector<SynthTensor> list_tensors(const ModelConfig& config) {
 
 ShardSet cut(const SynthOptions& options, const std::vector<SynthTensor>& tensors) {
     std::vector<ShardSet::Group> groups;
+    groups.reserve(tensors.size());
     for (const SynthTensor& tensor : tensors) groups.push_back({tensor.info});
     return ShardSet({options.out, options.max_shard_bytes, options.threads, options.progress}, groups);
 }

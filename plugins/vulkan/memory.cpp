@@ -32,15 +32,26 @@ uint32_t find_type(const VkPhysicalDeviceMemoryProperties& types, VkMemoryProper
     return kNoType;
 }
 
+VkPhysicalDeviceMemoryProperties memory_types(VkPhysicalDevice device) {
+    VkPhysicalDeviceMemoryProperties types{};
+    vkGetPhysicalDeviceMemoryProperties(device, &types);
+    return types;
+}
+
+// A discrete card's window into its memory is slow to read: there, transfers go through staging memory.
+bool is_unified(const Gpu& gpu, const VkPhysicalDeviceMemoryProperties& types) {
+    return gpu.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU && find_type(types, kUnified) != kNoType;
+}
+
 }  // namespace
 
 Heap::Heap(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk)
-    : gpu_(gpu), device_(device), vk_(vk), alignment_(std::max<uint64_t>(64, gpu.caps.offset_alignment)) {
-    vkGetPhysicalDeviceMemoryProperties(gpu.handle, &types_);
-    // A discrete card's window into its memory is slow to read: there, transfers go through staging memory.
-    unified_ =
-        gpu.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU && find_type(types_, kUnified) != kNoType;
-}
+    : gpu_(gpu),
+      device_(device),
+      vk_(vk),
+      types_(memory_types(gpu.handle)),
+      alignment_(std::max<uint64_t>(64, gpu.caps.offset_alignment)),
+      unified_(is_unified(gpu, types_)) {}
 
 Heap::~Heap() {
     for (Block& block : blocks_) destroy_block(block);

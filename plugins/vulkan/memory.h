@@ -48,9 +48,9 @@ private:
     const Gpu& gpu_;
     VkDevice device_;
     const VolkDeviceTable& vk_;
-    VkPhysicalDeviceMemoryProperties types_{};
-    uint64_t alignment_ = 256;
-    bool unified_ = false;
+    VkPhysicalDeviceMemoryProperties types_;
+    uint64_t alignment_;
+    bool unified_;
     std::atomic<uint64_t> allocations_{0};
     std::mutex mutex_;
     std::list<Block> blocks_;
