@@ -89,15 +89,16 @@ Result<Preference> Engine::preference(Registry& registry, const std::string& fir
     return p;
 }
 
-Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, const Preference& preference) {
+Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t max_rows, const Preference& preference) {
     ModelOptions m;
     m.half = options_.half;
     m.w8a8 = options_.w8a8;
     m.context = options_.context;
     m.max_tokens = max_tokens;
-    m.max_rows = options_.all_rows ? max_tokens : 1;
+    m.max_rows = options_.all_rows ? max_tokens : max_rows;
     m.trace = options_.trace;
-    m.hidden_out = module < options_.mtp;
+    // The last module's own output is for drafts beyond the number of modules.
+    m.hidden_out = module < options_.mtp || (module > 0 && options_.draft > options_.mtp);
     VKS_ASSIGN(ModelGraph model, module == 0 ? build_main(checkpoint_, m) : build_mtp(checkpoint_, module, m));
     Part part;
     part.inputs = model.inputs;
@@ -110,25 +111,39 @@ Status Engine::prepare(Registry& registry) {
     VKS_ASSIGN(const Preference preference, preference(registry, "embed"));
     for (int module = 0; module <= options_.mtp; ++module) {
         Module m;
-        VKS_ASSIGN(m.single, make_part(module, 1, preference));
+        VKS_ASSIGN(m.single, make_part(module, 1, 1, preference));
         if (options_.chunk > 1) {
-            VKS_ASSIGN(m.chunk, make_part(module, options_.chunk, preference));
+            VKS_ASSIGN(m.chunk, make_part(module, options_.chunk, 1, preference));
+        }
+        if (options_.draft > 0) {
+            const int64_t few = std::min(options_.draft + 1, options_.context);
+            VKS_ASSIGN(m.few, make_part(module, few, module == 0 ? few : 1, preference));
         }
         modules_.push_back(std::move(m));
     }
     return {};
 }
 
-Status Engine::run(Module& module, std::span<const int32_t> ids, const void* hidden) {
+std::vector<const Engine::Part*> Engine::Module::parts() const {
+    std::vector<const Part*> there;
+    for (const Part* part : {&chunk, &few, &single})
+        if (part->plan) there.push_back(part);
+    return there;
+}
+
+Status Engine::run(int module, Part& part, std::span<const int32_t> ids, int64_t position, const std::byte* hidden) {
     const size_t n = ids.size();
-    Part& part = n == 1 ? module.single : module.chunk;
+    CHECK(n > 0 && int64_t(n) <= part.max_tokens, "a step of {} tokens, module {}", n, module);
+    CHECK(position >= 0 && position + int64_t(n) <= options_.context, "position {} + {}", position, n);
     std::vector<int32_t> slot(n), span(2 * n);
-    std::iota(slot.begin(), slot.end(), int32_t(position_));
-    for (size_t i = 0; i < n; ++i) span[2 * i + 1] = int32_t(position_) + int32_t(i) + 1;
+    std::iota(slot.begin(), slot.end(), int32_t(position));
+    for (size_t i = 0; i < n; ++i) span[2 * i + 1] = int32_t(position) + int32_t(i) + 1;
     std::vector<float> rope(n * size_t(config().qk_rope_head_dim));
     rope_table(inv_freq_, rope_cos_sin_multiplier(config()), slot, rope.data());
-    std::vector<int32_t> rows(options_.all_rows ? n : 1);
-    std::iota(rows.begin(), rows.end(), options_.all_rows ? 0 : int32_t(n) - 1);
+    Module& m = modules_[size_t(module)];
+    const bool every = options_.all_rows || (module == 0 && &part == &m.few);
+    std::vector<int32_t> rows(every ? n : 1);
+    std::iota(rows.begin(), rows.end(), every ? 0 : int32_t(n) - 1);
 
     const StepInputs& in = part.inputs;
     std::vector<std::pair<ValueId, const void*>> inputs = {{in.ids, ids.data()},
@@ -140,57 +155,69 @@ Status Engine::run(Module& module, std::span<const int32_t> ids, const void* hid
     Step step;
     step.bind = {int64_t(n), int64_t(rows.size())};
     step.inputs = inputs;
-    step.state_first = position_;
+    step.state_first = position;
     step.state_count = int64_t(n);
     VKS_TRY(executor_->run(*part.plan, step));
-    module.last = &part;
+    m.last = &part;
+    m.tokens = int64_t(n);
+    m.rows = int64_t(rows.size());
 
     const Graph& graph = *part.plan->graph;
     const ValueId norm = graph.find("final_norm");
-    if (norm == kAbsent) return {};
+    if (norm == kAbsent) {
+        hidden_.clear();
+        return {};
+    }
     hidden_.resize(size_t(graph.bytes(graph.values[norm], step.bind)));
     return executor_->read(*part.plan, norm, hidden_.data());
 }
 
 Status Engine::step(std::span<const int32_t> ids, int64_t position) {
-    CHECK(!ids.empty() && int64_t(ids.size()) <= options_.chunk, "a step of {} tokens", ids.size());
-    CHECK(position >= 0 && position + int64_t(ids.size()) <= options_.context, "position {} + {}", position,
-          ids.size());
     position_ = position;
-    tokens_ = int64_t(ids.size());
-    return run(modules_[0], ids, nullptr);
+    return run(0, ids.size() == 1 ? modules_[0].single : modules_[0].chunk, ids, position, nullptr);
+}
+
+Status Engine::verify(std::span<const int32_t> ids, int64_t position) {
+    position_ = position;
+    return run(0, ids.size() == 1 ? modules_[0].single : modules_[0].few, ids, position, nullptr);
 }
 
 Status Engine::mtp_step(int k, std::span<const int32_t> next_ids) {
-    CHECK(k >= 1 && k <= options_.mtp && int64_t(next_ids.size()) == tokens_, "MTP module {} with {} tokens", k,
-          next_ids.size());
+    CHECK(int64_t(next_ids.size()) == modules_[0].tokens, "MTP module {} with {} tokens", k, next_ids.size());
     const std::vector<std::byte> hidden = std::move(hidden_);
-    return run(modules_[size_t(k)], next_ids, hidden.data());
+    return mtp_step(k, next_ids, position_, hidden.data());
 }
 
-Result<std::vector<float>> Engine::read_floats(const Part& part, const std::string& name) {
-    const Graph& graph = *part.plan->graph;
-    const ValueId id = graph.find(name);
+Status Engine::mtp_step(int k, std::span<const int32_t> next_ids, int64_t position, const std::byte* hidden) {
+    CHECK(k >= 1 && k <= options_.mtp, "MTP module {} of {}", k, options_.mtp);
+    Module& m = modules_[size_t(k)];
+    Part& several = int64_t(next_ids.size()) <= m.few.max_tokens ? m.few : m.chunk;
+    return run(k, next_ids.size() == 1 ? m.single : several, next_ids, position, hidden);
+}
+
+Result<std::vector<float>> Engine::read_floats(const Module& module, const std::string& name) {
+    const Plan& plan = *module.last->plan;
+    const ValueId id = plan.graph->find(name);
     CHECK(id != kAbsent, "no value {}", name);
-    const int64_t rows = options_.all_rows ? tokens_ : 1;
-    std::vector<std::byte> raw(size_t(graph.bytes(graph.values[id], {tokens_, rows})));
-    VKS_TRY(executor_->read(*part.plan, id, raw.data()));
+    const Value& value = plan.graph->values[id];
+    std::vector<std::byte> raw(size_t(plan.graph->bytes(value, {module.tokens, module.rows})));
+    VKS_TRY(executor_->read(plan, id, raw.data()));
     std::vector<float> values;
-    append_floats(raw, graph.values[id].dtype, values);
+    append_floats(raw, value.dtype, values);
     return values;
 }
 
 Result<std::vector<float>> Engine::logits() {
-    return read_floats(*modules_[0].last, "logits");
+    return read_floats(modules_[0], "logits");
 }
 
 Result<std::vector<float>> Engine::mtp_logits(int k) {
-    return read_floats(*modules_[size_t(k)].last, "logits");
+    return read_floats(modules_[size_t(k)], "logits");
 }
 
 template <>
 Result<std::vector<float>> Engine::traced<float>(const std::string& name) {
-    return read_floats(*modules_[0].last, name);
+    return read_floats(modules_[0], name);
 }
 
 template <>
@@ -198,7 +225,8 @@ Result<std::vector<int32_t>> Engine::traced<int32_t>(const std::string& name) {
     const Plan& plan = *modules_[0].last->plan;
     const ValueId id = plan.graph->find(name);
     CHECK(id != kAbsent && plan.graph->values[id].dtype == VKS_I32, "no integer value {}", name);
-    std::vector<int32_t> values(size_t(plan.graph->bytes(plan.graph->values[id], {tokens_, 1})) / sizeof(int32_t));
+    std::vector<int32_t> values(size_t(plan.graph->bytes(plan.graph->values[id], {modules_[0].tokens, 1})) /
+                                sizeof(int32_t));
     VKS_TRY(executor_->read(plan, id, values.data()));
     return values;
 }
@@ -219,11 +247,10 @@ Result<std::vector<float>> Engine::cache(int64_t layer, int64_t first, int64_t c
 std::map<std::string, std::string> Engine::placement() const {
     std::map<std::string, std::set<std::string>> where;
     for (const Module& m : modules_)
-        for (const Part* part : {&m.single, &m.chunk})
-            if (part->plan)
-                for (size_t i = 0; i < part->plan->report.size(); ++i)
-                    where[part->plan->graph->nodes[i].op_name()].insert(
-                        part->plan->devices[part->plan->report[i].device].device->id());
+        for (const Part* part : m.parts())
+            for (size_t i = 0; i < part->plan->report.size(); ++i)
+                where[part->plan->graph->nodes[i].op_name()].insert(
+                    part->plan->devices[part->plan->report[i].device].device->id());
     std::map<std::string, std::string> joined;
     for (const auto& [op, ids] : where)
         for (const std::string& id : ids) joined[op] += (joined[op].empty() ? "" : ",") + id;
@@ -233,10 +260,9 @@ std::map<std::string, std::string> Engine::placement() const {
 std::string Engine::explain() const {
     std::string text;
     for (const Module& m : modules_)
-        for (const Part* part : {&m.chunk, &m.single})
-            if (part->plan)
-                text += fmt::format("plan {}, up to {} tokens a step\n{}", part->plan->graph->name, part->max_tokens,
-                                    part->plan->explain());
+        for (const Part* part : m.parts())
+            text += fmt::format("plan {}, up to {} tokens a step\n{}", part->plan->graph->name, part->max_tokens,
+                                part->plan->explain());
     return text;
 }
 
@@ -245,10 +271,9 @@ std::map<std::string, uint64_t> Engine::bytes_by_device() const {
     for (const auto& [device, store] : weights_)
         bytes[device->id()] += store->imported_bytes() + store->owned_bytes() + state_->bytes(*device);
     for (const Module& m : modules_)
-        for (const Part* part : {&m.single, &m.chunk})
-            if (part->plan)
-                for (const DevicePlan& d : part->plan->devices)
-                    if (d.arena_bytes > 0) bytes[d.device->id()] += d.arena_bytes;
+        for (const Part* part : m.parts())
+            for (const DevicePlan& d : part->plan->devices)
+                if (d.arena_bytes > 0) bytes[d.device->id()] += d.arena_bytes;
     return bytes;
 }
 

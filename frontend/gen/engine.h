@@ -26,6 +26,7 @@ struct EngineOptions {
     bool all_rows = false;                          // logits of every position, not only the last of a step
     bool trace = false;                             // hidden.{l}, router.{l}.* as outputs
     int mtp = 0;                                    // how many MTP modules to run
+    int64_t draft = 0;                              // most drafted ids that verify() takes; 0: no verify()
 };
 
 // Where plugin libraries are looked for, in order: `extra` (from --plugin-dir), $VKSEEK_PLUGIN_PATH (colon-separated),
@@ -48,7 +49,9 @@ public:
     // Runs `ids` (1 to chunk of them) at positions position, position + 1, ... of the sequence; the cache entries
     // from there on are replaced. position + ids.size() <= context(). Ids are within the vocabulary.
     Status step(std::span<const int32_t> ids, int64_t position);
-    // Of the last step: [rows, vocab] with rows = all its tokens under all_rows, else 1 (the last one).
+    // The same for an id and up to options.draft drafted ones after it; gives the logits of each.
+    Status verify(std::span<const int32_t> ids, int64_t position);
+    // Of the last step: [rows, vocab] with rows = all its tokens under all_rows and after verify(), else 1 (the last).
     Result<std::vector<float>> logits();
     // Of the last step, under options.trace: "hidden.3", "router.3.topk_idx"; raw elements, converted to f32 where
     // they are bf16. `T`: float or int32_t, as stated in goldens/README.md.
@@ -61,6 +64,12 @@ public:
     // MTP module k = 1..options.mtp at the positions of the last step() (after module k - 1 ran there too):
     // next_ids[i] = t[position + i + k]. V3 report, section 2.2.
     Status mtp_step(int k, std::span<const int32_t> next_ids);
+    // The same at positions position, position + 1, ...; `hidden` [n, hidden_bytes()] is what hidden() was after the
+    // main model (k = 1) or module k - 1 ran there. At most max(chunk, draft + 1) of them.
+    Status mtp_step(int k, std::span<const int32_t> next_ids, int64_t position, const std::byte* hidden);
+    // Final norm of the last step of the main model or a module, a row per token; empty without modules.
+    std::span<const std::byte> hidden() const { return hidden_; }
+    size_t hidden_bytes() const { return size_t(config().hidden_size) * (options_.half ? 2 : 4); }
     // Of the last mtp_step of module k, as logits().
     Result<std::vector<float>> mtp_logits(int k);
 
@@ -78,17 +87,20 @@ private:
         StepInputs inputs;
         int64_t max_tokens = 0;
     };
-    // main (module 0) or an MTP module, in the two sizes.
+    // main (module 0) or an MTP module, in its sizes; those not wanted have no plan.
     struct Module {
-        Part chunk, single;
-        Part* last = nullptr;  // the one of the last step
+        Part chunk, few, single;       // few: an id and its drafts
+        Part* last = nullptr;          // the one of the last step
+        int64_t tokens = 0, rows = 0;  // of the last step
+
+        std::vector<const Part*> parts() const;  // those there are
     };
     Engine() = default;
     Status prepare(Registry& registry);
     Result<Preference> preference(Registry& registry, const std::string& first_op);
-    Result<Part> make_part(int module, int64_t max_tokens, const Preference& preference);
-    Status run(Module& module, std::span<const int32_t> ids, const void* hidden);
-    Result<std::vector<float>> read_floats(const Part& part, const std::string& name);
+    Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows, const Preference& preference);
+    Status run(int module, Part& part, std::span<const int32_t> ids, int64_t position, const std::byte* hidden);
+    Result<std::vector<float>> read_floats(const Module& module, const std::string& name);
 
     std::shared_ptr<const Checkpoint> checkpoint_;
     EngineOptions options_;
@@ -97,8 +109,8 @@ private:
     WeightStores weights_;
     std::vector<Module> modules_;  // [0] main, [k] MTP module k
     std::unique_ptr<Executor> executor_;
-    int64_t position_ = 0, tokens_ = 0;  // of the last step
-    std::vector<std::byte> hidden_;      // final_norm of the last step of a module, for the next one
+    int64_t position_ = 0;           // of the last step
+    std::vector<std::byte> hidden_;  // final_norm of the last step of a module, for the next one
 };
 
 template <>
