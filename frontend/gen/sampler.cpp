@@ -18,6 +18,11 @@ uint64_t mix(uint64_t x) {
     return x ^ (x >> 31);
 }
 
+// Whether a comes after b: a strict order, so that the outcome doesn't depend on the heap's inner workings.
+constexpr auto after = [](const auto& a, const auto& b) {
+    return a.weight != b.weight ? a.weight < b.weight : a.id > b.id;
+};
+
 }  // namespace
 
 double sampling_noise(uint64_t seed, uint64_t position) {
@@ -49,51 +54,58 @@ void Sampler::penalise(std::span<const int32_t> before) {
     }
 }
 
-// Inverse of the cumulative distribution, the likeliest first. Rarely more than a few are needed, hence a heap.
-int32_t Sampler::draw(double noise) {
-    // Whether a comes after b: a strict order, so that the outcome doesn't depend on the heap's inner workings.
-    const auto after = [](const Candidate& a, const Candidate& b) {
-        return a.weight != b.weight ? a.weight < b.weight : a.id > b.id;
-    };
+// Applies top-k; makes the rest a heap, of which rarely more than a few are needed. Returns what they weigh together.
+double Sampler::arrange() {
     std::vector<Candidate>& all = candidates_;
     if (options_.top_k > 0 && options_.top_k < static_cast<int64_t>(all.size())) {
         const auto cut = all.begin() + options_.top_k;
-        std::nth_element(all.begin(), cut, all.end(), [&](const auto& a, const auto& b) { return after(b, a); });
+        std::nth_element(all.begin(), cut, all.end(), [](const auto& a, const auto& b) { return after(b, a); });
         all.erase(cut, all.end());
     }
     std::make_heap(all.begin(), all.end(), after);
-    const double likeliest = all.front().weight;
     double total = 0;
     for (const Candidate& c : all) total += c.weight;
+    return total;
+}
 
-    // Moves the likeliest candidates behind the heap until `enough`; returns how many and what they weigh.
-    auto heap_end = all.end();
-    double sum = 0;
-    const auto pop = [&] {
-        std::pop_heap(all.begin(), heap_end, after);
-        sum += (--heap_end)->weight;
-    };
-    if (options_.top_p < 1 || options_.min_p > 0) {
-        const double wanted = options_.top_p < 1 ? options_.top_p * total : std::numeric_limits<double>::infinity();
-        do {
-            pop();
-        } while (heap_end != all.begin() && sum < wanted && all.front().weight > 0 &&
-                 all.front().weight >= options_.min_p * likeliest);
-        double rest = noise * sum;
-        for (auto c = all.end(); --c != heap_end;) {
+// Applies top-p and min-p: moves what they leave behind the heap, the likeliest first.
+Sampler::Kept Sampler::restrict(double total) {
+    std::vector<Candidate>& all = candidates_;
+    const double likeliest = all.front().weight;
+    const double wanted = options_.top_p < 1 ? options_.top_p * total : std::numeric_limits<double>::infinity();
+    Kept kept = {all.end(), 0};
+    do {
+        std::pop_heap(all.begin(), kept.first, after);
+        kept.sum += (--kept.first)->weight;
+    } while (kept.first != all.begin() && kept.sum < wanted && all.front().weight > 0 &&
+             all.front().weight >= options_.min_p * likeliest);
+    return kept;
+}
+
+// Inverse of the cumulative distribution, the likeliest first.
+int32_t Sampler::draw(double noise) {
+    std::vector<Candidate>& all = candidates_;
+    const double total = arrange();
+    if (restricted()) {
+        const Kept kept = restrict(total);
+        double rest = noise * kept.sum;
+        for (auto c = all.end(); --c != kept.first;) {
             rest -= c->weight;
             if (rest < 0) return c->id;
         }
-        return heap_end->id;
+        return kept.first->id;
     }
-    while (heap_end != all.begin()) {
-        pop();
+    double sum = 0;
+    for (auto heap_end = all.end(); heap_end != all.begin();) {
+        std::pop_heap(all.begin(), heap_end, after);
+        sum += (--heap_end)->weight;
         if (sum > noise * total && heap_end->weight > 0) return heap_end->id;
     }
     return all.back().id;  // rounding made the sum fall short of the total
 }
 
-Result<int32_t> Sampler::sample(std::span<const float> logits, int64_t position, std::span<const int32_t> before) {
+// Fills row_.
+Status Sampler::prepare(std::span<const float> logits, int64_t position, std::span<const int32_t> before) {
     row_.assign(logits.begin(), logits.end());
     for (size_t i = 0; i < row_.size(); ++i) {
         if (std::isnan(row_[i])) {
@@ -103,16 +115,36 @@ Result<int32_t> Sampler::sample(std::span<const float> logits, int64_t position,
         row_[i] = std::clamp(row_[i], std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
     }
     if (options_.repeat_penalty != 1) penalise(before);
-    const int32_t best = argmax(row_);
-    if (options_.temperature <= 0) return best;
+    return {};
+}
 
-    const double largest = row_[static_cast<size_t>(best)];
+// Fills candidates_ from row_.
+void Sampler::weigh() {
+    const double largest = row_[static_cast<size_t>(argmax(row_))];
     candidates_.clear();
     for (size_t i = 0; i < row_.size(); ++i) {
         const double weight = std::exp((static_cast<double>(row_[i]) - largest) / options_.temperature);
         candidates_.push_back({weight, static_cast<int32_t>(i)});
     }
+}
+
+Result<int32_t> Sampler::sample(std::span<const float> logits, int64_t position, std::span<const int32_t> before) {
+    VKS_TRY(prepare(logits, position, before));
+    if (options_.temperature <= 0) return argmax(row_);
+    weigh();
     return draw(sampling_noise(options_.seed, static_cast<uint64_t>(position)));
+}
+
+Result<std::vector<double>> Sampler::probabilities(std::span<const float> logits, int64_t position,
+                                                   std::span<const int32_t> before) {
+    CHECK(options_.temperature > 0, "probabilities at temperature {}", options_.temperature);
+    VKS_TRY(prepare(logits, position, before));
+    weigh();
+    const double total = arrange();
+    const Kept kept = restricted() ? restrict(total) : Kept{candidates_.begin(), total};
+    std::vector<double> all(logits.size());
+    for (auto c = kept.first; c != candidates_.end(); ++c) all[static_cast<size_t>(c->id)] = c->weight / kept.sum;
+    return all;
 }
 
 }  // namespace vks

@@ -32,13 +32,27 @@ public:
 
     // The id for `position` given `logits` [vocab] and the ids of positions before it. Error: a NaN among the logits.
     Result<int32_t> sample(std::span<const float> logits, int64_t position, std::span<const int32_t> before);
+    // What sample() draws from: a probability for each id. Wants a temperature above 0.
+    Result<std::vector<double>> probabilities(std::span<const float> logits, int64_t position,
+                                              std::span<const int32_t> before);
+    const SamplingOptions& options() const { return options_; }
 
 private:
     struct Candidate {
         double weight;  // unnormalised probability
         int32_t id;
     };
+    // Candidates [first, end) are left, the least likely first, and weigh `sum`; the others are a heap.
+    struct Kept {
+        std::vector<Candidate>::iterator first;
+        double sum = 0;
+    };
+    Status prepare(std::span<const float> logits, int64_t position, std::span<const int32_t> before);
     void penalise(std::span<const int32_t> before);
+    void weigh();
+    bool restricted() const { return options_.top_p < 1 || options_.min_p > 0; }
+    double arrange();
+    Kept restrict(double total);
     int32_t draw(double noise);
 
     SamplingOptions options_;
