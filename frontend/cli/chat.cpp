@@ -24,6 +24,7 @@ constexpr const char* kHelp =
 struct ChatArgs {
     CommonOptions common;
     SamplingArgs sampling;
+    MtpArgs mtp;
     std::optional<std::string> system;
     std::optional<int64_t> tokens, context, chunk;
 };
@@ -31,12 +32,13 @@ struct ChatArgs {
 // The conversation so far and what answers it.
 class Conversation {
 public:
-    Conversation(Runtime& runtime, ChatTemplate chat, GenerateOptions options, std::optional<std::string> system)
+    Conversation(Runtime& runtime, ChatTemplate chat, GenerateOptions options, SpeculationOptions speculation,
+                 std::optional<std::string> system)
         : runtime_(runtime),
           chat_(std::move(chat)),
           options_(std::move(options)),
           system_(std::move(system)),
-          generator_(runtime.engine(), runtime.tokenizer()) {
+          generator_(runtime.engine(), runtime.tokenizer(), std::move(speculation)) {
         reset();
     }
 
@@ -130,6 +132,7 @@ Status run_chat(const ChatArgs& args) {
     EngineOptions engine = engine_options(args.common);
     engine.context = context;
     engine.chunk = args.chunk.value_or(engine.chunk);
+    VKS_ASSIGN(SpeculationOptions speculation, speculation_options(args.mtp, *runtime->checkpoint(), engine));
     VKS_TRY(runtime->start(engine));
     runtime->print_warnings();
 
@@ -137,7 +140,7 @@ Status run_chat(const ChatArgs& args) {
     options.sampling = sampling_options(args.sampling, runtime->checkpoint()->generation());
     options.max_tokens = args.tokens.value_or(-1);
     options.eos_ids = runtime->eos_ids();
-    Conversation conversation(*runtime, *std::move(chat), options, args.system);
+    Conversation conversation(*runtime, *std::move(chat), options, std::move(speculation), args.system);
     VKS_TRY(converse(conversation));
     return runtime->finish();
 }
@@ -154,6 +157,7 @@ void add_chat(CLI::App& program, Action& action) {
     add_integer(app, "-c,--ctx-size", "Context: the most tokens of the conversation. Default 4096", args->context, 1,
                 INT32_MAX);
     add_sampling_options(app, args->sampling);
+    add_mtp_options(app, args->mtp);
     add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
     add_running_options(app, args->common);
 }

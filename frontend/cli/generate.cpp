@@ -20,7 +20,8 @@ struct GenerateArgs {
     std::optional<std::string> prompt, ids;
     std::filesystem::path file;
     std::string input;  // "-" or nothing
-    std::optional<int64_t> tokens, context, mtp, chunk;
+    MtpArgs mtp;
+    std::optional<int64_t> tokens, context, chunk;
     std::vector<std::string> stops;
     bool ignore_eos = false, json = false;
 };
@@ -64,6 +65,20 @@ nlohmann::ordered_json phase_json(const Phase& phase) {
     return {{"tokens", phase.tokens}, {"seconds", phase.seconds}, {"tok_s", phase.rate()}};
 }
 
+nlohmann::ordered_json mtp_json(const Generation& out) {
+    const SpeculationStats& mtp = out.mtp;
+    return {{"k", mtp.most},
+            {"drafted", mtp.drafted},
+            {"accepted", mtp.accepted},
+            {"acceptance", mtp.acceptance()},
+            {"tokens_per_step", out.tokens_per_step()},
+            {"steps", mtp.steps},
+            {"drafted_at", mtp.drafted_at},
+            {"accepted_at", mtp.accepted_at},
+            {"seconds",
+             {{"draft", mtp.draft_seconds}, {"verify", mtp.verify_seconds}, {"rollback", mtp.rollback_seconds}}}};
+}
+
 nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int32_t>& prompt, const Generation& out) {
     nlohmann::ordered_json json;
     json["text"] = out.text;
@@ -72,8 +87,7 @@ nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int
     json["finish_reason"] = finish_name(out.finish);
     json["prefill"] = phase_json(out.prefill);
     json["decode"] = phase_json(out.decode);
-    // Nothing is drafted: each step gives one token.
-    json["mtp"] = {{"k", 0}, {"drafted", 0}, {"accepted", 0}, {"acceptance", 0.0}, {"tokens_per_step", 1.0}};
+    json["mtp"] = mtp_json(out);
     json["swaps"] = nlohmann::ordered_json::array();
     json["placement"] = runtime.placement_json();
     json["logits_hash"] = fmt::format("{:016x}", out.logits_hash);
@@ -107,6 +121,7 @@ Status run_generate(const GenerateArgs& args) {
     EngineOptions engine = engine_options(args.common);
     engine.context = context;
     engine.chunk = args.chunk.value_or(engine.chunk);
+    VKS_ASSIGN(SpeculationOptions speculation, speculation_options(args.mtp, *runtime->checkpoint(), engine));
     VKS_TRY(runtime->start(engine));
 
     GenerateOptions options;
@@ -123,7 +138,7 @@ Status run_generate(const GenerateArgs& args) {
         if (done == total) progress.clear();
     };
     if (!args.json) hooks.text = [](std::string_view piece) { return write_answer(piece); };
-    Generator generator(runtime->engine(), runtime->tokenizer());
+    Generator generator(runtime->engine(), runtime->tokenizer(), std::move(speculation));
     VKS_ASSIGN(const Generation out, generator.run(prompt, options, hooks));
     progress.clear();
     VKS_TRY(runtime->finish());
@@ -152,7 +167,7 @@ void add_generate(CLI::App& program, Action& action) {
         args->stops.push_back(text);
         return {};
     });
-    add_integer(app, "--mtp", "Drafted tokens a step; only 0, no drafting, is there yet", args->mtp, 0, 0);
+    add_mtp_options(app, args->mtp);
     app.add_flag("--ignore-eos", args->ignore_eos, "Go on after the end-of-text token");
     add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
     app.add_flag("--json", args->json, "Print one JSON document instead of the text");

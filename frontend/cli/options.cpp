@@ -1,6 +1,7 @@
 #include "frontend/cli/options.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdlib>
 #include <limits>
 
@@ -11,6 +12,8 @@
 
 namespace vks {
 namespace {
+
+constexpr int64_t kMostDrafts = 16, kMostAutoDrafts = 4;
 
 Status add_operator(const std::string& text, std::map<std::string, std::string>& op_backend) {
     const size_t equals = text.find('=');
@@ -160,6 +163,43 @@ SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefau
     options.min_p = args.min_p.value_or(options.min_p);
     options.repeat_penalty = args.repeat_penalty.value_or(options.repeat_penalty);
     options.seed = static_cast<uint64_t>(args.seed.value_or(0));
+    return options;
+}
+
+void add_mtp_options(CLI::App& app, MtpArgs& args) {
+    add_value(app, "--mtp", "K|auto",
+              "Ids to draft a step with the model's MTP modules; auto: as many as pay. Default 0",
+              [&args](const std::string& text) -> Status {
+                  args.adapt = text == "auto";
+                  args.drafts = kMostAutoDrafts;
+                  if (args.adapt) return {};
+                  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), args.drafts);
+                  if (error == std::errc() && end == text.data() + text.size() && args.drafts >= 0 &&
+                      args.drafts <= kMostDrafts) {
+                      return {};
+                  }
+                  return usage_error("drafts", "--mtp", fmt::format("auto or an integer from 0 to {}", kMostDrafts),
+                                     quote(text, 40));
+              });
+    add_choice(app, "--mtp-accept", "same", "rejection",
+               "Which drafts stand: same (default): those that sampling gives anyway; rejection: more, by rejection "
+               "sampling",
+               args.rejection);
+}
+
+Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint,
+                                               EngineOptions& engine) {
+    SpeculationOptions options;
+    const int64_t modules = checkpoint.config().num_nextn_predict_layers;
+    if (modules == 0 && args.drafts > 0 && !args.adapt) {
+        return bad_input("drafts (--mtp): wanted a model with MTP modules, found none in {}",
+                         checkpoint.dir().string());
+    }
+    options.most = modules > 0 ? args.drafts : 0;
+    options.adapt = args.adapt;
+    options.rule = args.rejection ? AcceptRule::kRejection : AcceptRule::kSame;
+    engine.draft = options.most;
+    engine.mtp = static_cast<int>(std::min(modules, options.most));
     return options;
 }
 

@@ -10,6 +10,7 @@
 #include "backend/base/result.h"
 #include "frontend/gen/engine.h"
 #include "frontend/gen/sampler.h"
+#include "frontend/gen/speculative.h"
 #include "frontend/io/config.h"
 
 namespace vks {
@@ -50,5 +51,15 @@ struct SamplingArgs {
 void add_sampling_options(CLI::App& app, SamplingArgs& args);
 // With --temp, what isn't given is off. Without, it is what the checkpoint's generation_config.json says.
 SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefaults& defaults);
+
+// --mtp and --mtp-accept.
+struct MtpArgs {
+    int64_t drafts = 0;
+    bool adapt = false, rejection = false;
+};
+void add_mtp_options(CLI::App& app, MtpArgs& args);
+// What they mean for this model; `engine` gets the modules it takes. Error: drafts without a module to make them.
+Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint,
+                                               EngineOptions& engine);
 
 }  // namespace vks

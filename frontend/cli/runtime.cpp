@@ -185,7 +185,15 @@ std::string phases_text(const Generation& out) {
         text += fmt::format("; {} after the first in {:.2f} s, {:.1f} tok/s", out.decode.tokens, out.decode.seconds,
                             out.decode.rate());
     }
-    return text + "\n";
+    text += "\n";
+    if (out.mtp.drafted > 0) {
+        text += fmt::format(
+            "drafts:    {} of {} accepted ({:.0f} %), {:.2f} tokens a step; {:.2f} s drafting, {:.2f} s "
+            "verifying\n",
+            out.mtp.accepted, out.mtp.drafted, 100 * out.mtp.acceptance(), out.tokens_per_step(), out.mtp.draft_seconds,
+            out.mtp.verify_seconds);
+    }
+    return text;
 }
 
 }  // namespace vks

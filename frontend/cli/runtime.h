@@ -73,7 +73,7 @@ uint64_t process_peak_bytes();
 std::string human_bytes(uint64_t bytes);
 // "671.0 B".
 std::string human_count(int64_t n);
-// Two lines: tokens and speed of the prompt and of what was generated.
+// Tokens and speed of the prompt and of what was generated, a line each, and of drafts if there were any.
 std::string phases_text(const Generation& out);
 
 }  // namespace vks

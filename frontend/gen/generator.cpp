@@ -84,6 +84,15 @@ Status check_ids(std::span<const int32_t> ids, int64_t vocab_size, std::string_v
     return {};
 }
 
+Generator::Generator(Engine& engine, const Tokenizer* tokenizer, SpeculationOptions speculation)
+    : engine_(engine),
+      tokenizer_(tokenizer),
+      speculation_(std::move(speculation)),
+      length_(speculation_.most),
+      sequence_(engine, speculation_.most > 0 ? engine.options().mtp : 0) {
+    CHECK(speculation_.most <= engine.options().draft, "{} drafts of {}", speculation_.most, engine.options().draft);
+}
+
 Status Generator::check(std::span<const int32_t> prompt) const {
     if (prompt.empty()) return bad_input("prompt: wanted at least one token, found none");
     if (static_cast<int64_t>(prompt.size()) > engine_.context()) {
@@ -93,36 +102,16 @@ Status Generator::check(std::span<const int32_t> prompt) const {
     return check_ids(prompt, engine_.config().vocab_size, "prompt");
 }
 
-Status Generator::step(std::span<const int32_t> ids) {
-    // A step that fails may have written some rows: they don't count.
-    VKS_TRY(engine_.step(ids, static_cast<int64_t>(cached_.size())));
-    cached_.insert(cached_.end(), ids.begin(), ids.end());
-    return {};
-}
-
-Result<std::vector<float>> Generator::last_logits() {
-    VKS_ASSIGN(std::vector<float> rows, engine_.logits());
-    const auto vocab = static_cast<ptrdiff_t>(engine_.config().vocab_size);
-    rows.erase(rows.begin(), rows.end() - vocab);  // more than one under all_rows
-    return rows;
-}
-
 Result<bool> Generator::prefill(std::span<const int32_t> prompt, const GenerateHooks& hooks, Generation& out) {
     const auto start = Clock::now();
-    const auto differ = std::mismatch(prompt.begin(), prompt.end(), cached_.begin(), cached_.end()).first;
-    // The last token always runs: its logits are wanted.
-    const size_t common = std::min(static_cast<size_t>(differ - prompt.begin()), prompt.size() - 1);
-    cached_.resize(common);
-    out.reused = static_cast<int64_t>(common);
-
-    const size_t chunk = static_cast<size_t>(engine_.options().chunk);
-    for (size_t at = common; at < prompt.size();) {
+    out.reused = sequence_.begin(prompt);
+    const int64_t total = std::ssize(prompt) - out.reused;
+    while (sequence_.run_count() < std::ssize(prompt)) {
         if (is_set(hooks.interrupted)) return false;
-        const size_t count = std::min(chunk, prompt.size() - at);
-        VKS_TRY(step(prompt.subspan(at, count)));
-        at += count;
-        out.prefill = {static_cast<int64_t>(at - common), seconds_since(start)};
-        if (hooks.prefilled) hooks.prefilled(out.prefill.tokens, static_cast<int64_t>(prompt.size() - common));
+        VKS_TRY(sequence_.run(std::min(engine_.options().chunk, std::ssize(prompt) - sequence_.run_count())));
+        VKS_TRY(sequence_.catch_up(sequence_.run_count()));
+        out.prefill = {sequence_.run_count() - out.reused, seconds_since(start)};
+        if (hooks.prefilled) hooks.prefilled(out.prefill.tokens, total);
     }
     return true;
 }
@@ -137,24 +126,27 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
         return out;
     }
 
-    std::vector<int32_t> sequence(prompt.begin(), prompt.end());  // prompt and generated ids
     Sampler sampler(options.sampling);
+    Speculator speculator(sequence_, sampler, speculation_, length_);
+    VKS_TRY(speculator.begin());
     TextOut text(tokenizer_, options, hooks, out.text);
-    std::vector<float> row;
     Clock::time_point first_token;
-    std::optional<Finish> finish;
-    const auto full = [&]() -> std::optional<Finish> {
-        const int64_t done = static_cast<int64_t>(out.ids.size());
-        if (options.max_tokens >= 0 && done >= options.max_tokens) return Finish::kLength;
-        if (static_cast<int64_t>(sequence.size()) >= engine_.context()) return Finish::kContext;
-        return {};
+    const int64_t room = engine_.context() - std::ssize(prompt);
+    // How many more ids there may be, and why not more.
+    const auto left = [&] {
+        const int64_t done = std::ssize(out.ids);
+        if (options.max_tokens >= 0 && options.max_tokens <= room) {
+            return std::pair(options.max_tokens - done, Finish::kLength);
+        }
+        return std::pair(room - done, Finish::kContext);
     };
-    for (finish = full(); !finish;) {
-        VKS_ASSIGN(row, last_logits());
-        VKS_ASSIGN(const int32_t id, sampler.sample(row, static_cast<int64_t>(sequence.size()), sequence));
-        sequence.push_back(id);
+    const auto full = [&] { return left().first > 0 ? std::optional<Finish>{} : left().second; };
+    std::optional<Finish> finish = full();
+    while (!finish) {
+        if (speculator.used_up()) VKS_TRY(speculator.step(left().first - 1));
+        VKS_ASSIGN(const int32_t id, speculator.next());
         out.ids.push_back(id);
-        const int64_t done = static_cast<int64_t>(out.ids.size());
+        const int64_t done = std::ssize(out.ids);
         if (done == 1) first_token = Clock::now();
         if (done > 1) out.decode = {done - 1, seconds_since(first_token)};
 
@@ -162,13 +154,10 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
         if (!eos) VKS_TRY(text.push(id));
         finish = eos || text.stopped() ? Finish::kStop : full();
         if (!finish && is_set(hooks.interrupted)) finish = Finish::kInterrupted;
-        if (!finish) VKS_TRY(step({&id, 1}));
     }
     out.finish = *finish;
-    if (row.empty()) {
-        VKS_ASSIGN(row, last_logits());
-    }
-    out.logits_hash = hash_row(row);  // also of a run that was to generate nothing
+    out.mtp = speculator.stats();
+    out.logits_hash = hash_row(speculator.row());  // also of a run that was to generate nothing
     VKS_TRY(text.finish());
     return out;
 }

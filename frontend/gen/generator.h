@@ -1,4 +1,5 @@
-// From a prompt's ids to generated ids and text: prefill in chunks, then a token a step, until something says stop.
+// From a prompt's ids to generated ids and text: prefill in chunks, then a step a token or, with drafts, for several,
+// until something says stop.
 // Doesn't print and doesn't know the command line.
 #pragma once
 #include <atomic>
@@ -12,6 +13,8 @@
 #include "backend/base/result.h"
 #include "frontend/gen/engine.h"
 #include "frontend/gen/sampler.h"
+#include "frontend/gen/sequence.h"
+#include "frontend/gen/speculative.h"
 #include "frontend/text/tokenizer.h"
 
 namespace vks {
@@ -53,32 +56,37 @@ struct Generation {
     int64_t reused = 0;        // of the prompt: already in the cache
     Phase prefill;             // the rest of the prompt; gives the first id
     Phase decode;              // every id after the first
+    SpeculationStats mtp;      // of the decode phase
     uint64_t logits_hash = 0;  // FNV-1a of the bits of the last row of logits; 0 without one
+
+    // Of the main model after the prompt.
+    double tokens_per_step() const { return mtp.steps > 0 ? double(decode.tokens) / double(mtp.steps) : 1; }
 };
 
 // Not thread-safe.
 class Generator {
 public:
-    // Both must outlive the generator; `tokenizer` may be null, texts are empty then.
-    Generator(Engine& engine, const Tokenizer* tokenizer) : engine_(engine), tokenizer_(tokenizer) {}
+    // Both must outlive the generator; `tokenizer` may be null, texts are empty then. With drafts the engine has as
+    // many in its options, and at least one MTP module.
+    Generator(Engine& engine, const Tokenizer* tokenizer, SpeculationOptions speculation = {});
 
     // Continues `prompt`. What it has in common with the ids of earlier runs stays in the cache and isn't run again.
     // Errors: an empty prompt, one longer than the context, ids outside the vocabulary, those of steps and hooks.
     Result<Generation> run(std::span<const int32_t> prompt, const GenerateOptions& options, const GenerateHooks& hooks);
 
     // The next run begins with an empty cache.
-    void reset() { cached_.clear(); }
+    void reset() { sequence_.truncate(0); }
 
 private:
     Status check(std::span<const int32_t> prompt) const;
     // False: interrupted.
     Result<bool> prefill(std::span<const int32_t> prompt, const GenerateHooks& hooks, Generation& out);
-    Status step(std::span<const int32_t> ids);
-    Result<std::vector<float>> last_logits();
 
     Engine& engine_;
     const Tokenizer* tokenizer_;
-    std::vector<int32_t> cached_;  // ids whose cache entries are there, from position 0
+    SpeculationOptions speculation_;
+    DraftLength length_;  // what it learned lasts from run to run
+    Sequence sequence_;
 };
 
 // Error unless every id is within the vocabulary; `what` names them in the message.

@@ -1,0 +1,68 @@
+// One sequence in an engine's latent caches: which rows of the main model's and of each MTP module's caches stand for
+// which ids. Takes ids back without copying: their rows are overwritten by what comes next.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "backend/base/result.h"
+#include "frontend/gen/engine.h"
+
+namespace vks {
+
+// Row i of module k's cache depends on ids 0 to i + k, row i of the main model's on 0 to i (module 0, so to speak).
+// Not thread-safe.
+class Sequence {
+public:
+    // `modules`: the MTP modules to keep up with the main model, at most engine.options().mtp. The engine must outlive
+    // this, and nothing else may run steps on it.
+    Sequence(Engine& engine, int modules);
+
+    // Ids run by the main model, and then those pushed since.
+    std::span<const int32_t> ids() const { return ids_; }
+    // How many of them the main model has run.
+    int64_t run_count() const { return rows_[0]; }
+    // Rows of module k's cache that are right.
+    int64_t rows(int k) const { return rows_[size_t(k)]; }
+
+    // The sequence becomes `prompt`, of which what every cache already has needn't run again: how many that are. At
+    // least the last one stays to be run.
+    int64_t begin(std::span<const int32_t> prompt);
+    void push(int32_t id) { ids_.push_back(id); }
+    // Takes back the ids from `size` on, and all that depends on them.
+    void truncate(int64_t size);
+
+    // The main model over the next `count` ids; engine().logits() are the last one's.
+    Status run(int64_t count);
+    // The same over all that were pushed, one and its drafts; engine().logits() are of each.
+    Status verify();
+    // Modules over the rows before `end`, as far as their ids are there; draft() does what is left.
+    Status catch_up(int64_t end);
+    // How many rows module 1 is behind.
+    int64_t behind() const { return rows_.size() > 1 ? rows_[0] - rows_[1] : 0; }
+    // A draft's logits: what follows the ids, at least one of which was pushed since the last step. One module after
+    // the other predicts one id further; after the last module comes itself, on its own output at the next row.
+    Result<std::vector<float>> draft();
+
+    Engine& engine() { return engine_; }
+
+private:
+    // Rows [first, first + bytes / width) of final norms.
+    struct Hidden {
+        int64_t first = 0;
+        std::vector<std::byte> bytes;
+    };
+    int modules() const { return int(rows_.size()) - 1; }
+    void ran(int module, int64_t count);
+    Status advance(int module, int64_t end);
+    void drop_used();
+
+    Engine& engine_;
+    std::vector<int32_t> ids_;
+    std::vector<int64_t> rows_;   // by module
+    std::vector<Hidden> hidden_;  // of each module that has a next one: what that may still need
+    std::vector<std::byte> own_;  // the last module's, of its last row run
+};
+
+}  // namespace vks
