@@ -1,0 +1,43 @@
+// An engine on the CPU plugin for tests below the program.
+#pragma once
+#include <gtest/gtest.h>
+
+#include <memory>
+
+#include "frontend/gen/engine.h"
+#include "tests/support/paths.h"
+#include "tests/support/plugins.h"
+
+namespace vks::test {
+
+struct TestEngine {
+    std::unique_ptr<Registry> registry;
+    std::unique_ptr<Engine> engine;
+};
+
+// Under f32; `dir` holds the checkpoint. Aborts the test program when there is none to be had.
+inline TestEngine test_engine(const std::filesystem::path& dir, EngineOptions options) {
+    auto checkpoint = Checkpoint::open(dir);
+    CHECK(checkpoint, "{}", checkpoint.error().text);
+    options.half = false;
+    options.backends = {"cpu"};
+    options.threads = 1;
+    TestEngine made;
+    made.registry = std::make_unique<Registry>(std::vector<std::filesystem::path>{cpu_dir()});
+    auto engine =
+        Engine::create(std::make_shared<const Checkpoint>(*std::move(checkpoint)), *made.registry, options, nullptr);
+    CHECK(engine, "{}", engine.error().text);
+    made.engine = *std::move(engine);
+    return made;
+}
+
+// With `modules` MTP modules and up to `draft` drafts a step.
+inline TestEngine drafting_engine(const std::filesystem::path& dir, int modules, int64_t draft, int64_t context = 128) {
+    EngineOptions options;
+    options.mtp = modules;
+    options.draft = draft;
+    options.context = context;
+    return test_engine(dir, options);
+}
+
+}  // namespace vks::test
