@@ -5,7 +5,7 @@
 namespace vks {
 namespace {
 
-constexpr int64_t kTries = 2;     // of each length before any is chosen; the first time is often slow
+constexpr int64_t kTries = 2;     // of a length before it is judged; the first time is often slow
 constexpr int64_t kProbe = 32;    // steps between trials of a neighbour
 constexpr double kNewest = 0.1;   // weight of the newest in a running mean
 constexpr double kUnknown = 0.5;  // acceptance before any draft was judged
@@ -35,11 +35,13 @@ double DraftLength::rate(int64_t drafts) const {
 }
 
 int64_t DraftLength::choose() {
-    for (int64_t k = 0; k <= most_; ++k)
+    for (int64_t k = 0; k <= most_; ++k) {
         if (verify_[size_t(k)].count < kTries) return k;
+        if (k > 0 && rate(k) < rate(k - 1)) break;
+    }
     int64_t best = 0;
     for (int64_t k = 1; k <= most_; ++k)
-        if (rate(k) > rate(best)) best = k;
+        if (verify_[size_t(k)].count > 0 && rate(k) > rate(best)) best = k;
     if (most_ == 0 || ++since_probe_ < kProbe) return best;
     since_probe_ = 0;
     const int64_t step = ++probes_ % 2 == 0 ? -1 : 1;

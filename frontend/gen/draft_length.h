@@ -6,8 +6,9 @@
 
 namespace vks {
 
-// Tries each length first, then keeps to the one that promises most ids a second and now and then tries its
-// neighbours, so that it notices when text or machine have changed. Has no clock: the same records, the same choices.
+// Tries one length after the other until it gets worse, then keeps to the one that promises most ids a second and now
+// and then tries its neighbours, so that it notices when text or machine have changed. Has no clock: the same records,
+// the same choices.
 class DraftLength {
 public:
     explicit DraftLength(int64_t most);
@@ -16,7 +17,7 @@ public:
     int64_t choose();
     // A step that drafted draft_seconds.size() ids and verified them; the first `accepted` were right.
     void record(int64_t accepted, std::span<const double> draft_seconds, double verify_seconds);
-    // Ids a second with `drafts` drafts, as known so far.
+    // Ids a second with `drafts` drafts, as known so far; they were tried.
     double rate(int64_t drafts) const;
 
 private:

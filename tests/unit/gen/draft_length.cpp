@@ -38,6 +38,11 @@ TEST(DraftLength, TriesEachTwiceThenKeepsToOne) {
     EXPECT_EQ(usual(chosen), 3);
 }
 
+TEST(DraftLength, DoesNotTryOnWhereItGetsWorse) {
+    DraftLength length(4);
+    EXPECT_EQ(live(length, {5, 1, 0, 0}, 8), (std::vector<int64_t>{0, 0, 1, 1, 0, 0, 0, 0}));
+}
+
 TEST(DraftLength, DraftsWhatPays) {
     const auto settled = [](const World& world) {
         DraftLength length(4);
