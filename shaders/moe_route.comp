@@ -25,6 +25,9 @@ shared uint chosen[EXPERTS];
 
 #define EACH(i, n) for (uint i = gl_LocalInvocationIndex; i < n; i += gl_WorkGroupSize.x)
 
+// A NaN stays one: exp() makes something else of it on SwiftShader.
+float sigmoid(float x) { return rank_of(floatBitsToUint(x)) == 0u ? x : 1.0 / (1.0 + exp(-x)); }
+
 // A NaN leaves the best as they are, and the second best becomes the best: as the plain version on the CPU.
 float sum_of_two_best(uint from) {
     float first = uintBitsToFloat(0xff800000u), second = first;
@@ -56,7 +59,7 @@ void main() {
     const uint t = group_index();
     if (t >= p.rows) return;
     EACH(e, EXPERTS) {
-        score[e] = 1.0 / (1.0 + exp(-logits[t * EXPERTS + e]));
+        score[e] = sigmoid(logits[t * EXPERTS + e]);
         biased[e] = score[e] + bias[e];
         rank[e] = rank_of(floatBitsToUint(biased[e]));
     }
