@@ -98,6 +98,10 @@ void vks_device::check(VkResult result, const char* what) {
 }
 
 vks_fence::~vks_fence() {
+    // Whoever waited no longer may destroy it while the queue still has it.
+    const uint64_t last = queued;
+    const VkSemaphoreWaitInfo wait{VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO, nullptr, 0, 1, &semaphore, &last};
+    if (last > 0 && !device->lost) device->vk.vkWaitSemaphores(device->handle, &wait, UINT64_MAX);
     device->vk.vkDestroySemaphore(device->handle, semaphore, nullptr);
 }
 
