@@ -239,8 +239,9 @@ std::vector<Value> OpRun::once(Device& device) const {
         EXPECT_EQ(api.fence_create(device.handle(), &fence, &error), VKS_OK) << error.text;
         const vks_status submitted = api.submit(stream, fence, 1, &error);
         EXPECT_EQ(submitted, VKS_OK) << error.text;
-        if (submitted == VKS_OK)  // else the fence never gets there
+        if (submitted == VKS_OK) {  // else the fence never gets there
             EXPECT_EQ(api.fence_await(fence, 1, UINT64_MAX, &error), VKS_OK) << error.text;
+        }
         api.fence_destroy(fence);
     }
     if (kernel) api.kernel_destroy(device.handle(), kernel);
