@@ -42,12 +42,15 @@ std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
         return id + ": wanted at most " + std::to_string(kMaxArgs) + " arguments, found " +
                std::to_string(op.arg_count);
     std::string text;
+    const auto argument = [&](uint64_t i, const std::string& why) {
+        return id + " argument " + std::to_string(i) + ": " + why;
+    };
     for (uint64_t i = 0; i < op.arg_count; ++i) {
-        if (!args::understood(op.args[i], text)) return id + " argument " + std::to_string(i) + ": " + text;
+        if (!args::understood(op.args[i], text)) return argument(i, text);
         out.args.push_back(args::at_maximum(op.args[i]));
         // Shaders count elements in 32 bits.
         if (out.args.back() && abi::element_count(op.args[i]) >= int64_t{1} << 32)
-            return id + " argument " + std::to_string(i) + ": more than 2^32 elements";
+            return argument(i, "more than 2^32 elements");
     }
     out.signature = {out.args, op.params, op.params_size};
     text = out.op->check(out.signature);

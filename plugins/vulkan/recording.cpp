@@ -1,6 +1,7 @@
 #include "plugins/vulkan/recording.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace vks::vulkan {
 namespace {
@@ -28,6 +29,7 @@ struct Dispatch {
 
 // Turns work into dispatches and finds where barriers are needed: one wherever something is read or written that was
 // written since the last one, or written that was read.
+// NOLINTNEXTLINE(*-virtual-class-destructor): nothing derives from it
 class Encoded final : public Encoder {
 public:
     Encoded(const vks_device& device, const Work& work) : device_(device), work_(work) {
@@ -190,8 +192,8 @@ VkDescriptorSet make_set(vks_device& device, VkDescriptorPool pool, const Shader
 
 }  // namespace
 
-Recording::Recording(vks_device& device, VkCommandPool pool, const Work& work)
-    : device_(device), pool_(pool), work_(work) {
+Recording::Recording(vks_device& device, VkCommandPool pool, Work work)
+    : device_(device), pool_(pool), work_(std::move(work)) {
     const VolkDeviceTable& vk = device.vk;
     const Encoded encoded(device, work_);
     const VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, nullptr, pool,
@@ -222,7 +224,7 @@ Recording::Recording(vks_device& device, VkCommandPool pool, const Work& work)
         if (bound != d.pipeline)
             vk.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, d.pipeline->handle.get());
         bound = d.pipeline;
-        const VkDescriptorSet set = make_set(device, sets_, shader, {&encoded.binds[d.first_bind], d.binds});
+        VkDescriptorSet set = make_set(device, sets_, shader, {&encoded.binds[d.first_bind], d.binds});
         vk.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, shader.layout, 0, 1, &set, 0, nullptr);
         if (d.push > 0)
             vk.vkCmdPushConstants(commands_, shader.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(d.push),

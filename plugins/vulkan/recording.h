@@ -47,7 +47,7 @@ struct Work {
 class Recording {
 public:
     // Encodes. Throws what a pipeline's compilation threw.
-    Recording(vks_device& device, VkCommandPool pool, const Work& work);
+    Recording(vks_device& device, VkCommandPool pool, Work work);
     ~Recording();
     Recording(const Recording&) = delete;
     Recording& operator=(const Recording&) = delete;

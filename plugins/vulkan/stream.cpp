@@ -1,11 +1,25 @@
 #include "plugins/vulkan/stream.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace {
 
 // Prefill chunks of several lengths, decode, drafts, uploads: beyond these the least recently used goes.
 constexpr size_t kRecordings = 32;
+
+// Does it on the way out, also of what throws.
+template <class F>
+class AtEnd {
+public:
+    explicit AtEnd(F f) : f_(std::move(f)) {}
+    AtEnd(const AtEnd&) = delete;
+    AtEnd& operator=(const AtEnd&) = delete;
+    ~AtEnd() { f_(); }
+
+private:
+    F f_;
+};
 
 }  // namespace
 
@@ -45,11 +59,8 @@ void vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint6
         throw Failure(VKS_INVALID, std::string(id) + " launch arguments: wanted " +
                                        std::to_string(kernel.given.size()) + ", found " + std::to_string(count));
     // A launch that is refused leaves nothing behind.
-    struct Rollback {
-        std::vector<Place>& places;
-        size_t size;
-        ~Rollback() { places.resize(size); }
-    } rollback{work_.places, work_.places.size()};
+    size_t kept = work_.places.size();
+    const AtEnd rollback([&] { work_.places.resize(kept); });
     Item item;
     item.kernel = &kernel;
     item.kernel_id = kernel.id;
@@ -80,7 +91,7 @@ void vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint6
         space.bytes = kernel.recipe.scratch_bytes;
     }
     work_.items.push_back(item);
-    rollback.size = work_.places.size();
+    kept = work_.places.size();
 }
 
 void vks_stream::copy(const vks_tensor& from, const vks_tensor& to) {
@@ -162,10 +173,7 @@ void vks_stream::submit(vks_fence& fence, uint64_t value) {
     VkCommandBuffer commands = VK_NULL_HANDLE;
     if (!work_.items.empty()) {
         // Whatever comes of it, the work is no longer pending.
-        struct Clear {
-            Work& work;
-            ~Clear() { work.clear(); }
-        } clear{work_};
+        const AtEnd clear([&] { work_.clear(); });
         Recording* const same = find_recording();
         const Recording& recording = same ? *same : record();
         commands = recording.commands();

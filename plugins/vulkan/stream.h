@@ -12,7 +12,7 @@ struct vks_stream {
     vks_stream(const vks_stream&) = delete;
     vks_stream& operator=(const vks_stream&) = delete;
 
-    void launch(const vks_kernel& kernel, const vks_tensor* args, uint64_t count, const vks_tensor* scratch);
+    void launch(const vks_kernel& kernel, const vks_tensor* given, uint64_t count, const vks_tensor* scratch);
     void copy(const vks_tensor& from, const vks_tensor& to);
     void wait(vks_fence& fence, uint64_t value);
     void submit(vks_fence& fence, uint64_t value);
