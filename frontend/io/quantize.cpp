@@ -34,11 +34,11 @@ constexpr std::array kCopied = {"generation_config.json", "tokenizer.json", "tok
 
 float to_float(DType dtype, const std::byte* element) {
     if (dtype == DType::kF32) {
-        float value;
+        float value = 0;
         std::memcpy(&value, element, sizeof value);
         return value;
     }
-    uint16_t half;
+    uint16_t half = 0;
     std::memcpy(&half, element, sizeof half);
     if (dtype == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
     const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
