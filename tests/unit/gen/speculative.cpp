@@ -20,8 +20,8 @@ constexpr int64_t kFirst = 6;  // position of the first token
 // the second. A second draft follows an accepted first one within its step, or begins a step of its own.
 class Tables {
 public:
-    explicit Tables(const SamplingOptions& options) : sampler_(options) {
-        made_ = test::drafting_engine(test::data("micro-mtp2/checkpoint"), 2, 2);
+    explicit Tables(const SamplingOptions& options)
+        : made_(test::drafting_engine(test::data("micro-mtp2/checkpoint"), 2, 2)), sampler_(options) {
         sequence_.emplace(*made_.engine, 2);
         const auto head = std::span(kPrompt).first(kPrompt.size() - 1);
         sequence_->begin(head);
