@@ -10,15 +10,8 @@
 namespace vks {
 namespace {
 
-struct Model {
-    const char* dir;
-    int modules;
-    std::filesystem::path path() const {
-        const std::filesystem::path given = dir;
-        return given.is_absolute() ? given : test::data(dir);
-    }
-};
-const Model kMicro = {"micro-mtp2/checkpoint", 2}, kNano = {"nano-fp8/checkpoint", 1}, kDemo = {VKS_DEMO_MODEL, 1};
+using test::kDemo;
+using test::kMicro;
 constexpr int64_t kContext = 96;
 constexpr int kMost = 4;
 
@@ -64,7 +57,7 @@ std::vector<int32_t> joined(std::vector<int32_t> a, const std::vector<int32_t>& 
     return a;
 }
 
-class Drafting : public testing::TestWithParam<Model> {
+class Drafting : public testing::TestWithParam<test::DraftingModel> {
 protected:
     Drafting() : made_(test::drafting_engine(GetParam().path(), GetParam().modules, kMost, kContext)) {}
     Engine& engine() { return *made_.engine; }
@@ -207,7 +200,7 @@ TEST_P(Drafting, CachesServeTheNextPrompt) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Models, Drafting, testing::Values(kMicro, kNano, kDemo));
+INSTANTIATE_TEST_SUITE_P(Models, Drafting, test::drafting_models, test::drafting_name);
 
 TEST(Generator, StopStringsAndInterruptsEndInTheMiddleOfDrafts) {
     const auto made = test::drafting_engine(kDemo.path(), 1, kMost, kContext);

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <string>
 
 #include "frontend/gen/engine.h"
 #include "tests/support/paths.h"
@@ -38,6 +39,23 @@ inline TestEngine drafting_engine(const std::filesystem::path& dir, int modules,
     options.draft = draft;
     options.context = context;
     return test_engine(dir, options);
+}
+
+// Models with MTP modules.
+struct DraftingModel {
+    const char* name;
+    const char* dir;  // absolute, or below the goldens
+    int modules;
+    std::filesystem::path path() const {
+        const std::filesystem::path given = dir;
+        return given.is_absolute() ? given : data(dir);
+    }
+};
+inline const DraftingModel kMicro = {"micro", "micro-mtp2/checkpoint", 2}, kNano = {"nano", "nano-fp8/checkpoint", 1},
+                           kDemo = {"demo", VKS_DEMO_MODEL, 1};
+inline const auto drafting_models = testing::Values(kMicro, kNano, kDemo);
+inline std::string drafting_name(const testing::TestParamInfo<DraftingModel>& info) {
+    return info.param.name;
 }
 
 }  // namespace vks::test
