@@ -11,11 +11,14 @@ Location offset(Location l, int64_t bytes) {
     return l;
 }
 
-// The copy with the most rows up to date; null when no device uses the state.
-const State::Copy* newest_of(const std::vector<State::Copy>& copies) {
-    const auto fewer = [](const State::Copy& a, const State::Copy& b) { return a.current < b.current; };
-    const auto newest = std::max_element(copies.begin(), copies.end(), fewer);
-    return newest == copies.end() ? nullptr : &*newest;
+// The copy with the most rows up to date, of those that can be read; null when there is none.
+const State::Copy* newest_of(const State::Memory& state) {
+    const State::Copy* newest = nullptr;
+    for (const auto& copy : state.copies) {
+        if (copy->device->health() == Health::kLost) continue;
+        if (!newest || copy->current > newest->current) newest = copy.get();
+    }
+    return newest;
 }
 
 }  // namespace
@@ -52,27 +55,55 @@ Status Executor::move(Device& from_device, const Location& from, Device& to_devi
     return target->upload(bounce_.data(), to, bytes);
 }
 
+Result<uint64_t> Executor::bring_up(const State::Memory& state, const State::Copy& newest, State::Copy& copy,
+                                    int64_t last) {
+    if (copy.current >= last) return uint64_t{0};
+    const int64_t begin = int64_t(state.row_bytes) * copy.current;
+    const uint64_t bytes = state.row_bytes * uint64_t(last - copy.current);
+    VKS_TRY(move(*newest.device, offset(newest.location, begin), *copy.device, offset(copy.location, begin), bytes));
+    copy.current = last;
+    return bytes;
+}
+
 // Another plan may have written earlier rows of a state on a device that this one doesn't use: they come over first.
 Status Executor::catch_up(const Plan& plan, const Step& step) {
     for (const ValueId id : plan.states) {
-        const Value& value = plan.graph->values[id];
-        std::vector<State::Copy>& copies = plan.state->copies(value.name);
-        const State::Copy* newest = newest_of(copies);
+        const State::Memory& state = plan.state->of(plan.graph->values[id].name);
+        const State::Copy* newest = newest_of(state);
         if (!newest) continue;
         const int64_t last = std::min(newest->current, step.state_first);
-        const int64_t row = plan.graph->max_bytes(value) / value.shape[0].bind(plan.graph->max);
         for (const DevicePlan& d : plan.devices) {
             if (!d.location[id].buffer) continue;
-            for (State::Copy& copy : copies) {
-                if (copy.device != d.device || copy.current >= last) continue;
-                VKS_TRY(move(*newest->device, offset(newest->location, row * copy.current), *copy.device,
-                             offset(copy.location, row * copy.current), uint64_t(row * (last - copy.current))));
-                copy.current = last;
-            }
+            for (const auto& copy : state.copies)
+                if (copy->device == d.device) VKS_TRY(bring_up(state, *newest, *copy, last));
         }
-        for (State::Copy& copy : copies) copy.current = std::min(copy.current, step.state_first);
+        for (const auto& copy : state.copies) copy->current = std::min(copy->current, step.state_first);
     }
     return {};
+}
+
+Result<HandOver> Executor::hand_over(PlanSet& from, PlanSet& to) {
+    HandOver done;
+    for (auto& [name, state] : to.state.all()) {
+        const State::Copy* newest = newest_of(from.state.of(name));
+        const int64_t rows = newest ? newest->current : 0;
+        for (const auto& copy : state.copies) {
+            if (copy->device->health() == Health::kLost) continue;
+            if (newest) {
+                VKS_ASSIGN(const uint64_t bytes, bring_up(state, *newest, *copy, rows));
+                done.bytes += bytes;
+            }
+        }
+        done.rows[name] = rows;
+    }
+    for (const auto& [device, lane] : lanes_)
+        if (device->health() != Health::kLost) VKS_TRY(lane->finish());
+    return done;
+}
+
+void Executor::keep_only(const PlanSet& set) {
+    std::erase_if(bound_, [&](const auto& entry) { return !set.has(*entry.first); });
+    std::erase_if(lanes_, [&](const auto& entry) { return !set.uses(*entry.first); });
 }
 
 Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step) {
@@ -111,10 +142,10 @@ Status Executor::run(const Plan& plan, const Step& step) {
     }
     if (!status) return status;
     for (const ValueId id : plan.states)
-        for (State::Copy& copy : plan.state->copies(plan.graph->values[id].name))
+        for (const auto& copy : plan.state->of(plan.graph->values[id].name).copies)
             for (const DevicePlan& d : plan.devices)
-                if (d.device == copy.device && d.location[id].buffer)
-                    copy.current = step.state_first + step.state_count;
+                if (d.device == copy->device && d.location[id].buffer)
+                    copy->current = step.state_first + step.state_count;
     return status;
 }
 
@@ -157,7 +188,7 @@ Status Executor::read_state(const Plan& plan, ValueId value, int64_t first, int6
     const Value& v = plan.graph->values[value];
     const int64_t rows = v.shape[0].bind(plan.graph->max), row = plan.graph->max_bytes(v) / rows;
     CHECK(first >= 0 && count >= 0 && first + count <= rows, "rows {}+{} of {}", first, count, rows);
-    const State::Copy* newest = newest_of(plan.state->copies(v.name));
+    const State::Copy* newest = newest_of(plan.state->of(v.name));
     CHECK(newest, "{} is on no device", v.name);
     VKS_ASSIGN(Lane * source, lane(*newest->device));
     return source->download(offset(newest->location, row * first), to, uint64_t(row * count));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "backend/exec/trace.h"
-#include "backend/plan/plan.h"
+#include "backend/plan/plan_set.h"
 
 namespace vks {
 
@@ -17,6 +17,12 @@ struct Step {
     Bindings bind{};                                          // 1 <= bind[i] <= graph.max[i]
     std::span<const std::pair<ValueId, const void*>> inputs;  // contiguous, at bound extents; every kInput once
     int64_t state_first = 0, state_count = 0;                 // rows of the states this step writes
+};
+
+// What a change of plans had to move, and what is there after it.
+struct HandOver {
+    uint64_t bytes = 0;
+    std::map<std::string, int64_t> rows;  // by state: how many from the first on; fewer than before where devices died
 };
 
 // Not thread-safe: one thread runs steps.
@@ -32,8 +38,13 @@ public:
     Status read(const Plan& plan, ValueId value, void* to);
     // Rows [first, first + count) of a state that the plan uses.
     Status read_state(const Plan& plan, ValueId value, int64_t first, int64_t count, void* to);
+    // Between two steps: the sequence that ran over the states of `from` goes on over those of `to`. All rows that are
+    // right are copied to where `to` has none, from devices that aren't lost; an error leaves `from` as it was.
+    Result<HandOver> hand_over(PlanSet& from, PlanSet& to);
     // Forgets what was kept for a plan that is about to go.
     void forget(const Plan& plan) { bound_.erase(&plan); }
+    // Forgets what was kept for all plans and devices that aren't of `set`.
+    void keep_only(const PlanSet& set);
 
 private:
     struct Bound {
@@ -43,6 +54,8 @@ private:
     Result<Lane*> lane(Device& device);
     // `bytes` from one device's memory to another's.
     Status move(Device& from_device, const Location& from, Device& to_device, const Location& to, uint64_t bytes);
+    // Rows that `copy` lacks up to `last`, from `newest`: how many bytes that were.
+    Result<uint64_t> bring_up(const State::Memory& state, const State::Copy& newest, State::Copy& copy, int64_t last);
     Status catch_up(const Plan& plan, const Step& step);
     Status transfer(const Plan& plan, const Transfer& t, const Step& step);
     Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);

@@ -17,6 +17,7 @@ struct Preference {
     size_t general = 0;                     // the first so many serve any node, the rest only what per_op names
     bool cheapest = false;                  // pick by cost; else the first of `order` that supports the node
     std::map<std::string, Device*> per_op;  // "mla_attention" -> the device it must run on
+    bool operator==(const Preference&) const = default;
 };
 
 // Every device's answer about every node: table[node][i] for order[i].

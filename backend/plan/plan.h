@@ -35,9 +35,6 @@ struct DevicePlan {
     uint64_t arena_bytes = 0;
 };
 
-// Weight stores by device, shared by the plans of a model.
-using WeightStores = std::map<Device*, std::unique_ptr<WeightStore>>;
-
 struct Plan {
     std::shared_ptr<const Graph> graph;
     std::vector<DevicePlan> devices;  // in the preference's order

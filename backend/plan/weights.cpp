@@ -4,46 +4,76 @@
 
 namespace vks {
 
-Result<Buffer> WeightStore::import_or_copy(const Value& value, uint64_t bytes) {
+WeightStore::WeightStore(Device& device, const WeightStore* earlier) : device_(device) {
+    if (earlier) earlier_ = earlier->held_;
+}
+
+Status WeightStore::import_or_copy(const Value& value, Weight& weight) {
     // A plugin may decline to import (alignment, no host memory access): then it gets a copy.
     auto* host = const_cast<std::byte*>(value.host);
-    auto imported = device_.buffer(bytes, VKS_BUFFER_IMPORT, host, "import of " + value.name);
+    auto imported = device_.buffer(weight.bytes, VKS_BUFFER_IMPORT, host, "import of " + value.name);
+    weight.imported = bool(imported);
     if (imported) {
-        imported_bytes_ += bytes;
-        return imported;
+        weight.buffer = *std::move(imported);
+        return {};
     }
-    VKS_ASSIGN(Buffer copy, device_.buffer(bytes, VKS_BUFFER_DEVICE, nullptr, "memory for " + value.name));
-    auto* mapped = static_cast<std::byte*>(device_.map(copy));
-    VKS_TRY(lane_->upload(value.host, {copy.get(), 0, mapped}, bytes));
-    owned_bytes_ += bytes;
-    return copy;
+    VKS_ASSIGN(weight.buffer, device_.buffer(weight.bytes, VKS_BUFFER_DEVICE, nullptr, "memory for " + value.name));
+    auto* mapped = static_cast<std::byte*>(device_.map(weight.buffer));
+    return lane_->upload(value.host, {weight.buffer.get(), 0, mapped}, weight.bytes);
+}
+
+Result<std::shared_ptr<WeightStore::Weight>> WeightStore::load(const Graph& graph, const Value& value,
+                                                               uint32_t layout) {
+    if (!lane_) {
+        VKS_ASSIGN(lane_, Lane::create(device_));
+    }
+    auto weight = std::make_shared<Weight>();
+    weight->tensor = describe(graph, value);
+    if (layout == VKS_ROW_MAJOR) {
+        weight->bytes = uint64_t(graph.max_bytes(value));
+        VKS_TRY(import_or_copy(value, *weight));
+        weight->tensor.buffer = weight->buffer.get();
+    } else {
+        vks_tensor packed = weight->tensor;
+        packed.layout = layout;
+        weight->bytes = device_.packed_bytes(packed);
+        VKS_ASSIGN(weight->buffer,
+                   device_.buffer(weight->bytes, VKS_BUFFER_DEVICE, nullptr, "memory for " + value.name));
+        packed.buffer = weight->buffer.get();
+        VKS_TRY(lane_->pack(value.host, weight->tensor, packed));
+        weight->tensor = packed;
+    }
+    VKS_TRY(lane_->finish());
+    return weight;
 }
 
 Result<vks_tensor> WeightStore::get(const Graph& graph, const Value& value, uint32_t layout) {
     std::lock_guard lock(mutex_);
-    const auto key = std::make_tuple(value.host, value.dtype, layout);
-    if (const auto it = held_.find(key); it != held_.end()) return it->second.second;
-    if (!lane_) {
-        VKS_ASSIGN(lane_, Lane::create(device_));
-    }
-    vks_tensor tensor = describe(graph, value);
-    Buffer buffer;
-    if (layout == VKS_ROW_MAJOR) {
-        VKS_ASSIGN(buffer, import_or_copy(value, uint64_t(graph.max_bytes(value))));
-        tensor.buffer = buffer.get();
+    const Key key(value.host, value.dtype, layout);
+    if (const auto it = held_.find(key); it != held_.end()) return it->second->tensor;
+    std::shared_ptr<Weight> weight;
+    if (const auto it = earlier_.find(key); it != earlier_.end()) {
+        weight = it->second;
     } else {
-        vks_tensor packed = tensor;
-        packed.layout = layout;
-        const uint64_t bytes = device_.packed_bytes(packed);
-        VKS_ASSIGN(buffer, device_.buffer(bytes, VKS_BUFFER_DEVICE, nullptr, "memory for " + value.name));
-        packed.buffer = buffer.get();
-        VKS_TRY(lane_->pack(value.host, tensor, packed));
-        owned_bytes_ += bytes;
-        tensor = packed;
+        VKS_ASSIGN(weight, load(graph, value, layout));
     }
-    VKS_TRY(lane_->finish());
-    held_.emplace(key, std::make_pair(std::move(buffer), tensor));
-    return tensor;
+    return held_.emplace(key, std::move(weight)).first->second->tensor;
+}
+
+void WeightStore::settle() {
+    earlier_.clear();
+    lane_.reset();
+}
+
+uint64_t WeightStore::bytes(bool imported) const {
+    uint64_t total = 0;
+    for (const auto& [key, weight] : held_)
+        if (weight->imported == imported) total += weight->bytes;
+    return total;
+}
+
+void WeightStore::count(MemoryUse& use) const {
+    for (const auto& [key, weight] : held_) use[{&device_, weight->buffer.get()}] = weight->bytes;
 }
 
 }  // namespace vks

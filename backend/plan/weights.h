@@ -2,6 +2,7 @@
 // all plans over the same weights, so that prefill and decode hold them once.
 #pragma once
 #include <map>
+#include <memory>
 #include <mutex>
 #include <tuple>
 
@@ -12,23 +13,40 @@ namespace vks {
 
 class WeightStore {
 public:
-    explicit WeightStore(Device& device) : device_(device) {}
+    // Takes from `earlier`, of the same device, what get() asks for and that one has: both then hold the same memory.
+    // Reads nothing of `earlier` later.
+    explicit WeightStore(Device& device, const WeightStore* earlier = nullptr);
 
     // The constant as the device holds it: imported in place when it can be, else copied or packed once.
     // `layout`: what query asked for. Thread-safe.
     Result<vks_tensor> get(const Graph& graph, const Value& value, uint32_t layout);
+    // Lets go of what was for loading: an earlier store's weights that nobody asked for, memory for transfers.
+    void settle();
 
-    uint64_t imported_bytes() const { return imported_bytes_; }
-    uint64_t owned_bytes() const { return owned_bytes_; }
+    bool empty() const { return held_.empty(); }
+    uint64_t imported_bytes() const { return bytes(true); }
+    uint64_t owned_bytes() const { return bytes(false); }
+    void count(MemoryUse& use) const;
 
 private:
-    Result<Buffer> import_or_copy(const Value& value, uint64_t bytes);
+    struct Weight {
+        Buffer buffer;
+        vks_tensor tensor{};
+        uint64_t bytes = 0;
+        bool imported = false;
+    };
+    using Key = std::tuple<const std::byte*, uint32_t, uint32_t>;  // host address, dtype, layout
+    Result<std::shared_ptr<Weight>> load(const Graph& graph, const Value& value, uint32_t layout);
+    Status import_or_copy(const Value& value, Weight& weight);
+    uint64_t bytes(bool imported) const;
 
     Device& device_;
     std::mutex mutex_;
     std::unique_ptr<Lane> lane_;
-    std::map<std::tuple<const std::byte*, uint32_t, uint32_t>, std::pair<Buffer, vks_tensor>> held_;
-    uint64_t imported_bytes_ = 0, owned_bytes_ = 0;
+    std::map<Key, std::shared_ptr<Weight>> held_, earlier_;
 };
+
+// By device; shared by the plans of a model.
+using WeightStores = std::map<Device*, std::unique_ptr<WeightStore>>;
 
 }  // namespace vks

@@ -3,6 +3,7 @@
 #pragma once
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -52,6 +53,9 @@ using Buffer = Owned<vks_buffer, destroy_buffer>;
 using Kernel = Owned<vks_kernel, destroy_kernel>;
 using Stream = Owned<vks_stream, destroy_stream>;
 using Fence = Owned<vks_fence, destroy_fence>;
+
+// Bytes of each piece of memory, so that what two own together counts once.
+using MemoryUse = std::map<std::pair<const Device*, const vks_buffer*>, uint64_t>;
 
 // What a plugin wrote into `capacity` bytes, as one printable line: it may lack the terminator, or hold anything.
 std::string plugin_text(const char* text, size_t capacity);

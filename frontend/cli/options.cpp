@@ -82,11 +82,11 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
     add_value(app, "--backend", "LIST",
               "Backends in order of preference: auto (default), cpu, vulkan:1 or vulkan:0,cpu",
               [&options](const std::string& text) -> Status {
-                  VKS_ASSIGN(options.backends, parse_list(text, "--backend"));
+                  VKS_ASSIGN(options.placement.backends, parse_list(text, "--backend"));
                   return {};
               });
     add_values(app, "--op", "NAME=BACKEND", "Backend of one operator, e.g. mla_attention=cpu; repeatable",
-               [&options](const std::string& text) { return add_operator(text, options.op_backend); });
+               [&options](const std::string& text) { return add_operator(text, options.placement.op_backend); });
     add_plugin_option(app, options);
     add_choice(app, "--math", "f32", "half", "Arithmetic and latent cache: half (default) or f32", options.half);
     add_choice(app, "--precision", "w8a16", "w8a8", "Inputs of FP8 weights: w8a16 (default, unquantised) or w8a8",
@@ -121,8 +121,7 @@ Result<std::filesystem::path> model_dir(const CommonOptions& options) {
 
 EngineOptions engine_options(const CommonOptions& options) {
     EngineOptions engine;
-    engine.backends = options.backends;
-    engine.op_backend = options.op_backend;
+    engine.placement = options.placement;
     engine.half = options.half;
     engine.w8a8 = options.w8a8;
     engine.threads = static_cast<int>(options.threads.value_or(0));

@@ -17,8 +17,7 @@ namespace vks {
 
 struct CommonOptions {
     std::filesystem::path model;  // empty: not given
-    std::vector<std::string> backends = {"auto"};
-    std::map<std::string, std::string> op_backend;
+    Placement placement;
     std::vector<std::filesystem::path> plugin_dirs;
     bool half = true, w8a8 = false;
     std::optional<int64_t> threads;

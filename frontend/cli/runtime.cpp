@@ -45,7 +45,7 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, Tok
 
 Status Runtime::start(const EngineOptions& wanted) {
     EngineOptions engine = wanted;
-    if (!engine.op_backend.empty()) VKS_TRY(drop_unused(engine));
+    if (!engine.placement.op_backend.empty()) VKS_TRY(drop_unused(engine));
     registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
     if (!options_.trace_file.empty()) trace_ = std::make_unique<Trace>();
     VKS_ASSIGN(engine_, Engine::create(checkpoint_, *registry_, engine, trace_.get()));
@@ -64,7 +64,7 @@ Status Runtime::drop_unused(EngineOptions& engine) {
                    module == 0 ? build_main(checkpoint_, model) : build_mtp(checkpoint_, module, model));
         for (const Node& node : part.graph->nodes) used.insert(node.op_name());
     }
-    std::erase_if(engine.op_backend, [&](const auto& choice) {
+    std::erase_if(engine.placement.op_backend, [&](const auto& choice) {
         if (used.contains(choice.first)) return false;
         warnings_.push_back(fmt::format("operator {} (--op): not used in this run", choice.first));
         return true;
@@ -97,13 +97,13 @@ Result<std::vector<int32_t>> Runtime::prompt_ids(std::string_view text) const {
 
 nlohmann::ordered_json Runtime::placement_json() const {
     nlohmann::ordered_json json = nlohmann::ordered_json::object();
-    for (const auto& [op, backend] : engine_->placement()) json[op] = backend;
+    for (const auto& [op, backend] : engine_->where()) json[op] = backend;
     return json;
 }
 
 nlohmann::ordered_json Runtime::peak_bytes_json() const {
     nlohmann::ordered_json json = nlohmann::ordered_json::object();
-    for (const auto& [device, bytes] : engine_->bytes_by_device()) json[device] = bytes;
+    for (const auto& [device, bytes] : engine_->peak_bytes()) json[device] = bytes;
     return json;
 }
 
@@ -141,7 +141,7 @@ std::string Runtime::memory_line() const {
 
 std::string Runtime::placement_line() const {
     std::map<std::string, std::vector<std::string>> by_backend;
-    for (const auto& [op, backend] : engine_->placement()) by_backend[backend].push_back(op);
+    for (const auto& [op, backend] : engine_->where()) by_backend[backend].push_back(op);
     std::string text;
     for (const auto& [backend, ops] : by_backend) {
         text +=

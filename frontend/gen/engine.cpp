@@ -58,38 +58,18 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
                      fmt::format("MTP ({}): wanted {} modules, found {}", engine->checkpoint_->dir().string(),
                                  options.mtp, config.num_nextn_predict_layers)};
     engine->inv_freq_ = rope_inv_freq(config);
-    engine->state_ = std::make_unique<State>();
+    engine->registry_ = &registry;
+    engine->placement_ = engine->options_.placement;
     engine->executor_ = std::make_unique<Executor>(trace);
-    VKS_TRY(engine->prepare(registry));
+    VKS_TRY(engine->make_parts());
+    VKS_ASSIGN(std::vector<PlanRequest> requests, engine->requests(engine->placement_));
+    engine->plans_ = std::make_unique<PlanSet>();
+    VKS_TRY(engine->plans_->make(std::move(requests)));
+    engine->note_peak(engine->bytes_by_device());
     return engine;
 }
 
-Result<Preference> Engine::preference(Registry& registry, const std::string& first_op) {
-    Preference p;
-    const std::string open_options = options_.threads > 0 ? fmt::format("threads={}", options_.threads) : "";
-    const auto add = [&](const std::string& name) -> Result<Device*> {
-        auto entries = registry.select(name);
-        if (!entries)
-            return Error{entries.error().code,
-                         fmt::format("operator {}: wanted a backend, found none: {}", first_op, entries.error().text)};
-        Device* first = nullptr;
-        for (DeviceEntry* entry : *entries) {
-            VKS_ASSIGN(Device * device, registry.open(*entry, open_options));
-            if (!first) first = device;
-            if (std::find(p.order.begin(), p.order.end(), device) == p.order.end()) p.order.push_back(device);
-        }
-        return first;
-    };
-    for (const std::string& name : options_.backends) VKS_TRY(add(name));
-    p.general = p.order.size();
-    p.cheapest = options_.backends == std::vector<std::string>{"auto"};
-    for (const auto& [op, backend] : options_.op_backend) {
-        VKS_ASSIGN(p.per_op[op], add(backend));
-    }
-    return p;
-}
-
-Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t max_rows, const Preference& preference) {
+Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t max_rows) {
     ModelOptions m;
     m.half = options_.half;
     m.w8a8 = options_.w8a8;
@@ -99,39 +79,58 @@ Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t m
     m.trace = options_.trace;
     // The last module's own output is for drafts beyond the number of modules.
     m.hidden_out = module < options_.mtp || (module > 0 && options_.draft > options_.mtp);
-    VKS_ASSIGN(ModelGraph model, module == 0 ? build_main(checkpoint_, m) : build_mtp(checkpoint_, module, m));
     Part part;
-    part.inputs = model.inputs;
     part.max_tokens = max_tokens;
-    VKS_ASSIGN(part.plan, make_plan(model.graph, preference, weights_, *state_));
+    VKS_ASSIGN(part.model, module == 0 ? build_main(checkpoint_, m) : build_mtp(checkpoint_, module, m));
     return part;
 }
 
-Status Engine::prepare(Registry& registry) {
-    VKS_ASSIGN(const Preference preference, preference(registry, "embed"));
+Status Engine::make_parts() {
     for (int module = 0; module <= options_.mtp; ++module) {
         Module m;
-        VKS_ASSIGN(m.single, make_part(module, 1, 1, preference));
-        if (options_.chunk > 1) {
-            VKS_ASSIGN(m.chunk, make_part(module, options_.chunk, 1, preference));
+        VKS_ASSIGN(m.parts[kSingle], make_part(module, 1, 1));
+        // A prompt that is run elsewhere needs a plan of its own, whatever its size.
+        if (options_.chunk > 1 || !placement_.prefill.empty()) {
+            VKS_ASSIGN(m.parts[kChunk], make_part(module, options_.chunk, 1));
         }
         if (options_.draft > 0) {
             const int64_t few = std::min(options_.draft + 1, options_.context);
-            VKS_ASSIGN(m.few, make_part(module, few, module == 0 ? few : 1, preference));
+            VKS_ASSIGN(m.parts[kFew], make_part(module, few, module == 0 ? few : 1));
         }
         modules_.push_back(std::move(m));
     }
     return {};
 }
 
-std::vector<const Engine::Part*> Engine::Module::parts() const {
-    std::vector<const Part*> there;
-    for (const Part* part : {&chunk, &few, &single})
-        if (part->plan) there.push_back(part);
-    return there;
+Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
+    const std::string open_options = options_.threads > 0 ? fmt::format("threads={}", options_.threads) : "";
+    const auto preferring = [&](const std::vector<std::string>& backends) {
+        return resolve(*registry_, backends, placement.op_backend, open_options, "embed");
+    };
+    VKS_ASSIGN(const Preference general, preferring(placement.backends));
+    Preference prompt = general;
+    if (!placement.prefill.empty()) {
+        VKS_ASSIGN(prompt, preferring(placement.prefill));
+    }
+    std::vector<PlanRequest> requests;
+    for (const Module& m : modules_)
+        for (const Size size : {kChunk, kFew, kSingle})
+            requests.push_back({m.parts[size].model.graph, size == kChunk ? prompt : general});
+    return requests;
 }
 
-Status Engine::run(int module, Part& part, std::span<const int32_t> ids, int64_t position, const std::byte* hidden) {
+Engine::Size Engine::size_for(int module, size_t tokens) const {
+    const std::array<Part, kSizes>& parts = modules_[size_t(module)].parts;
+    if (prompt_ && !placement_.prefill.empty()) return kChunk;
+    if (tokens == 1) return kSingle;
+    // Only verify() wants every row of the main model.
+    if (prompt_ && module == 0) return kChunk;
+    return int64_t(tokens) <= parts[kFew].max_tokens ? kFew : kChunk;
+}
+
+Status Engine::run(int module, Size size, std::span<const int32_t> ids, int64_t position, const std::byte* hidden) {
+    Module& m = modules_[size_t(module)];
+    const Part& part = m.parts[size];
     const size_t n = ids.size();
     CHECK(n > 0 && int64_t(n) <= part.max_tokens, "a step of {} tokens, module {}", n, module);
     CHECK(position >= 0 && position + int64_t(n) <= options_.context, "position {} + {}", position, n);
@@ -140,12 +139,11 @@ Status Engine::run(int module, Part& part, std::span<const int32_t> ids, int64_t
     for (size_t i = 0; i < n; ++i) span[2 * i + 1] = int32_t(position) + int32_t(i) + 1;
     std::vector<float> rope(n * size_t(config().qk_rope_head_dim));
     rope_table(inv_freq_, rope_cos_sin_multiplier(config()), slot, rope.data());
-    Module& m = modules_[size_t(module)];
-    const bool every = options_.all_rows || (module == 0 && &part == &m.few);
+    const bool every = options_.all_rows || (module == 0 && size == kFew);
     std::vector<int32_t> rows(every ? n : 1);
     std::iota(rows.begin(), rows.end(), every ? 0 : int32_t(n) - 1);
 
-    const StepInputs& in = part.inputs;
+    const StepInputs& in = part.model.inputs;
     std::vector<std::pair<ValueId, const void*>> inputs = {{in.ids, ids.data()},
                                                            {in.rope, rope.data()},
                                                            {in.slot, slot.data()},
@@ -157,29 +155,34 @@ Status Engine::run(int module, Part& part, std::span<const int32_t> ids, int64_t
     step.inputs = inputs;
     step.state_first = position;
     step.state_count = int64_t(n);
-    VKS_TRY(executor_->run(*part.plan, step));
-    m.last = &part;
+    m.read = false;
+    VKS_TRY(executor_->run(*plan(size_t(module), size), step));
+    m.last = size;
+    m.read = true;
     m.tokens = int64_t(n);
     m.rows = int64_t(rows.size());
 
-    const Graph& graph = *part.plan->graph;
+    const Graph& graph = *part.model.graph;
     const ValueId norm = graph.find("final_norm");
     if (norm == kAbsent) {
         hidden_.clear();
         return {};
     }
     hidden_.resize(size_t(graph.bytes(graph.values[norm], step.bind)));
-    return executor_->read(*part.plan, norm, hidden_.data());
+    return executor_->read(*plan(size_t(module), size), norm, hidden_.data());
 }
 
 Status Engine::step(std::span<const int32_t> ids, int64_t position) {
     position_ = position;
-    return run(0, ids.size() == 1 ? modules_[0].single : modules_[0].chunk, ids, position, nullptr);
+    prompt_ = true;
+    return run(0, size_for(0, ids.size()), ids, position, nullptr);
 }
 
 Status Engine::verify(std::span<const int32_t> ids, int64_t position) {
     position_ = position;
-    return run(0, ids.size() == 1 ? modules_[0].single : modules_[0].few, ids, position, nullptr);
+    prompt_ = false;
+    CHECK(std::ssize(ids) <= options_.draft + 1, "{} ids to verify, {} drafts at most", ids.size(), options_.draft);
+    return run(0, size_for(0, ids.size()), ids, position, nullptr);
 }
 
 Status Engine::mtp_step(int k, std::span<const int32_t> next_ids) {
@@ -190,17 +193,22 @@ Status Engine::mtp_step(int k, std::span<const int32_t> next_ids) {
 
 Status Engine::mtp_step(int k, std::span<const int32_t> next_ids, int64_t position, const std::byte* hidden) {
     CHECK(k >= 1 && k <= options_.mtp, "MTP module {} of {}", k, options_.mtp);
-    Module& m = modules_[size_t(k)];
-    Part& several = int64_t(next_ids.size()) <= m.few.max_tokens ? m.few : m.chunk;
-    return run(k, next_ids.size() == 1 ? m.single : several, next_ids, position, hidden);
+    return run(k, size_for(k, next_ids.size()), next_ids, position, hidden);
 }
 
-Result<std::vector<float>> Engine::read_floats(const Module& module, const std::string& name) {
-    const Plan& plan = *module.last->plan;
+const Plan& Engine::last_plan(int module) const {
+    const Module& m = modules_[size_t(module)];
+    CHECK(m.read, "module {} has run no step since its plans were made", module);
+    return *plan(size_t(module), m.last);
+}
+
+Result<std::vector<float>> Engine::read_floats(int module, const std::string& name) {
+    const Plan& plan = last_plan(module);
+    const Module& m = modules_[size_t(module)];
     const ValueId id = plan.graph->find(name);
     CHECK(id != kAbsent, "no value {}", name);
     const Value& value = plan.graph->values[id];
-    std::vector<std::byte> raw(size_t(plan.graph->bytes(value, {module.tokens, module.rows})));
+    std::vector<std::byte> raw(size_t(plan.graph->bytes(value, {m.tokens, m.rows})));
     VKS_TRY(executor_->read(plan, id, raw.data()));
     std::vector<float> values;
     append_floats(raw, value.dtype, values);
@@ -208,21 +216,21 @@ Result<std::vector<float>> Engine::read_floats(const Module& module, const std::
 }
 
 Result<std::vector<float>> Engine::logits() {
-    return read_floats(modules_[0], "logits");
+    return read_floats(0, "logits");
 }
 
 Result<std::vector<float>> Engine::mtp_logits(int k) {
-    return read_floats(modules_[size_t(k)], "logits");
+    return read_floats(k, "logits");
 }
 
 template <>
 Result<std::vector<float>> Engine::traced<float>(const std::string& name) {
-    return read_floats(modules_[0], name);
+    return read_floats(0, name);
 }
 
 template <>
 Result<std::vector<int32_t>> Engine::traced<int32_t>(const std::string& name) {
-    const Plan& plan = *modules_[0].last->plan;
+    const Plan& plan = last_plan(0);
     const ValueId id = plan.graph->find(name);
     CHECK(id != kAbsent && plan.graph->values[id].dtype == VKS_I32, "no integer value {}", name);
     std::vector<int32_t> values(size_t(plan.graph->bytes(plan.graph->values[id], {modules_[0].tokens, 1})) /
@@ -233,24 +241,31 @@ Result<std::vector<int32_t>> Engine::traced<int32_t>(const std::string& name) {
 
 Result<std::vector<float>> Engine::cache(int64_t layer, int64_t first, int64_t count) {
     const int64_t module = std::max<int64_t>(0, layer - config().num_hidden_layers + 1);
-    const Plan& plan = *modules_[size_t(module)].single.plan;
-    const ValueId id = plan.graph->find(fmt::format("kv.{}", layer));
+    const Plan& any = *plan(size_t(module), kSingle);
+    const ValueId id = any.graph->find(fmt::format("kv.{}", layer));
     CHECK(id != kAbsent, "layer {} has no cache here", layer);
-    const Value& value = plan.graph->values[id];
+    const Value& value = any.graph->values[id];
     std::vector<std::byte> raw(size_t(count * config().kv_cache_width() * abi::element_bytes(value.dtype)));
-    VKS_TRY(executor_->read_state(plan, id, first, count, raw.data()));
+    VKS_TRY(executor_->read_state(any, id, first, count, raw.data()));
     std::vector<float> values;
     append_floats(raw, value.dtype, values);
     return values;
 }
 
-std::map<std::string, std::string> Engine::placement() const {
+// Of modules in order, in each the sizes in order.
+template <class F>
+void Engine::each_plan(F visit) const {
+    for (size_t m = 0; m < modules_.size(); ++m)
+        for (const Size size : {kChunk, kFew, kSingle})
+            if (const Plan* there = plan(m, size)) visit(*there, modules_[m].parts[size]);
+}
+
+std::map<std::string, std::string> Engine::where() const {
     std::map<std::string, std::set<std::string>> where;
-    for (const Module& m : modules_)
-        for (const Part* part : m.parts())
-            for (size_t i = 0; i < part->plan->report.size(); ++i)
-                where[part->plan->graph->nodes[i].op_name()].insert(
-                    part->plan->devices[part->plan->report[i].device].device->id());
+    each_plan([&](const Plan& plan, const Part&) {
+        for (size_t i = 0; i < plan.report.size(); ++i)
+            where[plan.graph->nodes[i].op_name()].insert(plan.devices[plan.report[i].device].device->id());
+    });
     std::map<std::string, std::string> joined;
     for (const auto& [op, ids] : where)
         for (const std::string& id : ids) joined[op] += (joined[op].empty() ? "" : ",") + id;
@@ -259,22 +274,10 @@ std::map<std::string, std::string> Engine::placement() const {
 
 std::string Engine::explain() const {
     std::string text;
-    for (const Module& m : modules_)
-        for (const Part* part : m.parts())
-            text += fmt::format("plan {}, up to {} tokens a step\n{}", part->plan->graph->name, part->max_tokens,
-                                part->plan->explain());
+    each_plan([&](const Plan& plan, const Part& part) {
+        text += fmt::format("plan {}, up to {} tokens a step\n{}", plan.graph->name, part.max_tokens, plan.explain());
+    });
     return text;
-}
-
-std::map<std::string, uint64_t> Engine::bytes_by_device() const {
-    std::map<std::string, uint64_t> bytes;
-    for (const auto& [device, store] : weights_)
-        bytes[device->id()] += store->imported_bytes() + store->owned_bytes() + state_->bytes(*device);
-    for (const Module& m : modules_)
-        for (const Part* part : m.parts())
-            for (const DevicePlan& d : part->plan->devices)
-                if (d.arena_bytes > 0) bytes[d.device->id()] += d.arena_bytes;
-    return bytes;
 }
 
 }  // namespace vks

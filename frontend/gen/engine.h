@@ -1,37 +1,52 @@
 // A model ready to run: checkpoint, devices, plans and latent caches for one sequence. It takes token ids and gives
-// logits; sampling, text and stopping are the generator's.
+// logits; sampling, text and stopping are the generator's. Where operators run can change between two steps.
 #pragma once
+#include <array>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "backend/exec/executor.h"
 #include "backend/registry/registry.h"
+#include "frontend/gen/placement.h"
 #include "frontend/io/checkpoint.h"
 #include "frontend/model/deepseek_v3.h"
 
 namespace vks {
 
 struct EngineOptions {
-    std::vector<std::string> backends = {"auto"};   // ordered preference: "cpu", "vulkan", "vulkan:1", "auto"
-    std::map<std::string, std::string> op_backend;  // "mla_attention" -> "cpu"
-    bool half = true;                               // --math half: bf16 activations and latent cache
-    bool w8a8 = false;                              // --precision w8a8
-    int threads = 0;                                // CPU plugin; 0: the cores this process may use
-    int64_t context = 0;                            // positions of the latent caches; 0: max_position_embeddings
-    int64_t chunk = 512;                            // most tokens in one step
-    bool all_rows = false;                          // logits of every position, not only the last of a step
-    bool trace = false;                             // hidden.{l}, router.{l}.* as outputs
-    int mtp = 0;                                    // how many MTP modules to run
-    int64_t draft = 0;                              // most drafted ids that verify() takes; 0: no verify()
+    Placement placement;    // to begin with
+    bool half = true;       // --math half: bf16 activations and latent cache
+    bool w8a8 = false;      // --precision w8a8
+    int threads = 0;        // CPU plugin; 0: the cores this process may use
+    int64_t context = 0;    // positions of the latent caches; 0: max_position_embeddings
+    int64_t chunk = 512;    // most tokens in one step
+    bool all_rows = false;  // logits of every position, not only the last of a step
+    bool trace = false;     // hidden.{l}, router.{l}.* as outputs
+    int mtp = 0;            // how many MTP modules to run
+    int64_t draft = 0;      // most drafted ids that verify() takes; 0: only one id
 };
 
 // Where plugin libraries are looked for, in order: `extra` (from --plugin-dir), $VKSEEK_PLUGIN_PATH (colon-separated),
 // <program>/../lib/vkseek/plugins.
 std::vector<std::filesystem::path> plugin_dirs(const std::vector<std::filesystem::path>& extra);
+
+using DeviceBytes = std::map<std::string, uint64_t>;  // by device id
+
+// A change of placement that took place.
+struct Swap {
+    Placement from, to;
+    bool changed = false;             // false: every operator was where it was wanted; nothing was made or moved
+    double seconds = 0;               // for which steps had to wait
+    double build_seconds = 0;         // that making the plans took, while steps went on
+    uint64_t moved_bytes = 0;         // of latent caches
+    std::vector<int64_t> rows;        // by module: how many rows of its caches are right now, from the first on
+    DeviceBytes before, peak, after;  // held before it, while both were there, and since
+};
 
 // Not thread-safe.
 class Engine {
@@ -46,8 +61,8 @@ public:
     const EngineOptions& options() const { return options_; }
     int64_t context() const { return options_.context; }
 
-    // Runs `ids` (1 to chunk of them) at positions position, position + 1, ... of the sequence; the cache entries
-    // from there on are replaced. position + ids.size() <= context(). Ids are within the vocabulary.
+    // Runs `ids` of a prompt (1 to chunk of them) at positions position, position + 1, ... of the sequence; the cache
+    // entries from there on are replaced. position + ids.size() <= context(). Ids are within the vocabulary.
     Status step(std::span<const int32_t> ids, int64_t position);
     // The same for an id and up to options.draft drafted ones after it; gives the logits of each.
     Status verify(std::span<const int32_t> ids, int64_t position);
@@ -73,42 +88,65 @@ public:
     // Of the last mtp_step of module k, as logits().
     Result<std::vector<float>> mtp_logits(int k);
 
+    // Begins to make the plans of another placement, in the background; steps go on. Takes the place of one that was
+    // begun and not committed. An error, such as a name that means no device, begins nothing.
+    Status prepare(const Placement& to);
+    // commit() would not have to wait.
+    bool ready() const { return building_ && building_->ready(); }
+    // Between two steps, after prepare(): waits for the plans, moves the latent caches, goes on with the new plans and
+    // gives the memory of the old ones back. What the last step gave (logits, traces) can't be read after it. After an
+    // error all is as it was. Rows whose only copies were on a lost device are gone: see Swap::rows.
+    Result<Swap> commit();
+    const Placement& placement() const { return placement_; }
+
     // What ran where: "fp8_gemm" -> "cpu".  Several devices: "cpu,vulkan".
-    std::map<std::string, std::string> placement() const;
+    std::map<std::string, std::string> where() const;
     // The plans' node reports, one line each.
     std::string explain() const;
-    // Bytes each device holds: weights it reads, caches, activations.
-    std::map<std::string, uint64_t> bytes_by_device() const;
+    // Bytes each device holds: weights it reads, caches, activations; and the most it ever held.
+    DeviceBytes bytes_by_device() const;
+    const DeviceBytes& peak_bytes() const { return peak_; }
 
 private:
-    // One graph and what is known about it.
+    // In how many sizes of step a graph is planned: of a prompt's chunk, an id and its drafts, one id.
+    enum Size : size_t { kChunk, kFew, kSingle, kSizes };
     struct Part {
-        std::shared_ptr<const Plan> plan;
-        StepInputs inputs;
+        ModelGraph model;  // without a graph: not wanted
         int64_t max_tokens = 0;
     };
-    // main (module 0) or an MTP module, in its sizes; those not wanted have no plan.
+    // main (module 0) or an MTP module.
     struct Module {
-        Part chunk, few, single;       // few: an id and its drafts
-        Part* last = nullptr;          // the one of the last step
+        std::array<Part, kSizes> parts;
+        Size last = kSingle;           // of the last step
+        bool read = false;             // its outputs can be
         int64_t tokens = 0, rows = 0;  // of the last step
-
-        std::vector<const Part*> parts() const;  // those there are
     };
     Engine() = default;
-    Status prepare(Registry& registry);
-    Result<Preference> preference(Registry& registry, const std::string& first_op);
-    Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows, const Preference& preference);
-    Status run(int module, Part& part, std::span<const int32_t> ids, int64_t position, const std::byte* hidden);
-    Result<std::vector<float>> read_floats(const Module& module, const std::string& name);
+    Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows);
+    Status make_parts();
+    Result<std::vector<PlanRequest>> requests(const Placement& placement);
+    const Plan* plan(size_t module, Size size) const { return plans_->plan(module * kSizes + size).get(); }
+    Size size_for(int module, size_t tokens) const;
+    Status run(int module, Size size, std::span<const int32_t> ids, int64_t position, const std::byte* hidden);
+    const Plan& last_plan(int module) const;
+    Result<std::vector<float>> read_floats(int module, const std::string& name);
+    std::vector<int64_t> rows_by_module(const std::map<std::string, int64_t>& rows) const;
+    void exchange(std::unique_ptr<PlanSet> next);
+    void note_peak(const DeviceBytes& bytes);
+    template <class F>
+    void each_plan(F visit) const;
 
     std::shared_ptr<const Checkpoint> checkpoint_;
+    Registry* registry_ = nullptr;
     EngineOptions options_;
+    Placement placement_, wanted_;  // in force, and of what is being built
     std::vector<double> inv_freq_;
-    std::unique_ptr<State> state_;  // outlives plans
-    WeightStores weights_;
     std::vector<Module> modules_;  // [0] main, [k] MTP module k
+    std::unique_ptr<PlanSet> plans_;
     std::unique_ptr<Executor> executor_;
+    std::unique_ptr<PlanBuilder> building_;
+    DeviceBytes peak_;
+    bool prompt_ = true;             // the last step of the main model was of a prompt
     int64_t position_ = 0;           // of the last step
     std::vector<std::byte> hidden_;  // final_norm of the last step of a module, for the next one
 };

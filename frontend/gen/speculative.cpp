@@ -104,7 +104,7 @@ Status Speculator::step(int64_t most) {
     }
     VKS_TRY(draft(count));
     const double start = clock_();
-    VKS_TRY(count > 0 ? sequence_.verify() : sequence_.run(1));
+    VKS_TRY(sequence_.verify());
     VKS_ASSIGN(rows_, sequence_.engine().logits());
     verify_seconds_ = clock_() - start;
     stats_.verify_seconds += *verify_seconds_;

@@ -17,14 +17,15 @@ struct TestEngine {
 };
 
 // Under f32; `dir` holds the checkpoint. Aborts the test program when there is none to be had.
-inline TestEngine test_engine(const std::filesystem::path& dir, EngineOptions options) {
+inline TestEngine test_engine(const std::filesystem::path& dir, EngineOptions options,
+                              const std::vector<std::filesystem::path>& plugins = {cpu_dir()}) {
     auto checkpoint = Checkpoint::open(dir);
     CHECK(checkpoint, "{}", checkpoint.error().text);
     options.half = false;
-    options.backends = {"cpu"};
+    options.placement.backends = {"cpu"};
     options.threads = 1;
     TestEngine made;
-    made.registry = std::make_unique<Registry>(std::vector<std::filesystem::path>{cpu_dir()});
+    made.registry = std::make_unique<Registry>(plugins);
     auto engine =
         Engine::create(std::make_shared<const Checkpoint>(*std::move(checkpoint)), *made.registry, options, nullptr);
     CHECK(engine, "{}", engine.error().text);

@@ -1,0 +1,119 @@
+#include "backend/plan/plan_set.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace vks {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+bool placed_like(const Plan& plan, const PlanRequest& request) {
+    const Preference& preference = request.preference;
+    const auto places = place(*request.graph, preference, ask_support(*request.graph, preference), {});
+    if (!places) return false;
+    for (size_t i = 0; i < places->size(); ++i)
+        if (preference.order[(*places)[i].device] != plan.devices[plan.report[i].device].device) return false;
+    return true;
+}
+
+}  // namespace
+
+PlanSet::PlanSet(const PlanSet* earlier) {
+    if (!earlier) return;
+    state = State::after(earlier->state);
+    for (const auto& [device, store] : earlier->weights_)
+        weights_[device] = std::make_unique<WeightStore>(*device, store.get());
+}
+
+Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop) {
+    requests_ = std::move(requests);
+    for (const PlanRequest& request : requests_) {
+        if (stop && *stop) return Error{Code::kNoBackend, "plans: no longer wanted"};
+        std::shared_ptr<const Plan> plan;
+        if (request.graph) {
+            VKS_ASSIGN(plan, make_plan(request.graph, request.preference, weights_, state));
+        }
+        plans_.push_back(std::move(plan));
+    }
+    state.settle();
+    std::erase_if(weights_, [](const auto& entry) {
+        entry.second->settle();
+        return entry.second->empty();
+    });
+    return {};
+}
+
+bool PlanSet::healthy() const {
+    for (const auto& plan : plans_) {
+        if (!plan) continue;
+        for (const Segment& segment : plan->segments)
+            if (plan->devices[segment.device].device->health() != Health::kOk) return false;
+    }
+    return true;
+}
+
+bool PlanSet::satisfies(std::span<const PlanRequest> requests) const {
+    if (!healthy() || requests.size() != requests_.size()) return false;
+    // Where a kernel could not be prepared, a node isn't where placing it anew would have it.
+    if (std::equal(requests.begin(), requests.end(), requests_.begin())) return true;
+    for (size_t i = 0; i < requests.size(); ++i) {
+        if (requests[i].graph != requests_[i].graph) return false;
+        if (requests[i].graph && !placed_like(*plans_[i], requests[i])) return false;
+    }
+    return true;
+}
+
+bool PlanSet::has(const Plan& plan) const {
+    return std::any_of(plans_.begin(), plans_.end(), [&](const auto& held) { return held.get() == &plan; });
+}
+
+bool PlanSet::uses(const Device& device) const {
+    for (const auto& plan : plans_) {
+        if (!plan) continue;
+        for (const Segment& segment : plan->segments)
+            if (plan->devices[segment.device].device == &device) return true;
+    }
+    return false;
+}
+
+void PlanSet::count(MemoryUse& use) const {
+    state.count(use);
+    for (const auto& [device, store] : weights_) store->count(use);
+    for (const auto& plan : plans_) {
+        if (!plan) continue;
+        for (const DevicePlan& d : plan->devices)
+            if (d.arena_bytes > 0) use[{d.device, d.arena_buffer.get()}] = d.arena_bytes;
+    }
+}
+
+PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests)
+    : set_(std::make_unique<PlanSet>(&in_force)) {
+    done_ = std::async(std::launch::async, [this, &in_force, requests = std::move(requests)]() mutable -> Status {
+        const auto start = Clock::now();
+        Status status;
+        if (in_force.satisfies(requests)) {
+            set_.reset();
+        } else {
+            status = set_->make(std::move(requests), &stop_);
+        }
+        seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
+        return status;
+    });
+}
+
+PlanBuilder::~PlanBuilder() {
+    stop_ = true;
+    if (done_.valid()) done_.wait();
+}
+
+bool PlanBuilder::ready() const {
+    return done_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+}
+
+Result<std::unique_ptr<PlanSet>> PlanBuilder::take() {
+    VKS_TRY(done_.get());
+    return std::move(set_);
+}
+
+}  // namespace vks

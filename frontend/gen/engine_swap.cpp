@@ -1,0 +1,85 @@
+// The engine between two steps: from one placement to another.
+#include <algorithm>
+#include <chrono>
+
+#include "frontend/gen/engine.h"
+
+namespace vks {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+DeviceBytes by_device(const MemoryUse& use) {
+    DeviceBytes bytes;
+    for (const auto& [piece, n] : use) bytes[piece.first->id()] += n;
+    return bytes;
+}
+
+}  // namespace
+
+Status Engine::prepare(const Placement& to) {
+    building_.reset();
+    VKS_ASSIGN(std::vector<PlanRequest> requests, requests(to));
+    wanted_ = to;
+    building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests));
+    return {};
+}
+
+Result<Swap> Engine::commit() {
+    CHECK(building_, "nothing was prepared");
+    const auto start = Clock::now();
+    Swap swap;
+    swap.from = placement_;
+    swap.to = wanted_;
+    swap.before = swap.peak = swap.after = bytes_by_device();
+    const auto building = std::move(building_);
+    VKS_ASSIGN(std::unique_ptr<PlanSet> next, building->take());
+    swap.build_seconds = building->seconds();
+    swap.changed = next != nullptr;
+    if (next) {
+        MemoryUse use;
+        plans_->count(use);
+        next->count(use);
+        swap.peak = by_device(use);
+        note_peak(swap.peak);
+        const Result<HandOver> moved = executor_->hand_over(*plans_, *next);
+        if (!moved) {
+            executor_->keep_only(*plans_);
+            return moved.error();
+        }
+        swap.moved_bytes = moved->bytes;
+        swap.rows = rows_by_module(moved->rows);
+        exchange(std::move(next));
+        swap.after = bytes_by_device();
+    }
+    placement_ = wanted_;
+    swap.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    return swap;
+}
+
+std::vector<int64_t> Engine::rows_by_module(const std::map<std::string, int64_t>& rows) const {
+    std::vector<int64_t> least(modules_.size(), options_.context);
+    for (size_t m = 0; m < modules_.size(); ++m) {
+        const Plan& single = *plan(m, kSingle);
+        for (const ValueId id : single.states) least[m] = std::min(least[m], rows.at(single.graph->values[id].name));
+    }
+    return least;
+}
+
+void Engine::exchange(std::unique_ptr<PlanSet> next) {
+    executor_->keep_only(*next);
+    for (Module& m : modules_) m.read = false;
+    plans_ = std::move(next);
+}
+
+DeviceBytes Engine::bytes_by_device() const {
+    MemoryUse use;
+    plans_->count(use);
+    return by_device(use);
+}
+
+void Engine::note_peak(const DeviceBytes& bytes) {
+    for (const auto& [id, n] : bytes) peak_[id] = std::max(peak_[id], n);
+}
+
+}  // namespace vks

@@ -1,0 +1,40 @@
+#include "frontend/gen/placement.h"
+
+#include <algorithm>
+
+namespace vks {
+
+std::string Placement::text() const {
+    std::string text = fmt::format("{}", fmt::join(backends, ","));
+    for (const auto& [op, backend] : op_backend) text += fmt::format("; {} on {}", op, backend);
+    if (!prefill.empty()) text += fmt::format("; prompt on {}", fmt::join(prefill, ","));
+    return text;
+}
+
+Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,
+                           const std::map<std::string, std::string>& op_backend, const std::string& open_options,
+                           const std::string& first_op) {
+    Preference p;
+    const auto add = [&](const std::string& name) -> Result<Device*> {
+        auto entries = registry.select(name);
+        if (!entries)
+            return Error{entries.error().code,
+                         fmt::format("operator {}: wanted a backend, found none: {}", first_op, entries.error().text)};
+        Device* first = nullptr;
+        for (DeviceEntry* entry : *entries) {
+            VKS_ASSIGN(Device * device, registry.open(*entry, open_options));
+            if (!first) first = device;
+            if (std::find(p.order.begin(), p.order.end(), device) == p.order.end()) p.order.push_back(device);
+        }
+        return first;
+    };
+    for (const std::string& name : backends) VKS_TRY(add(name));
+    p.general = p.order.size();
+    p.cheapest = backends == std::vector<std::string>{"auto"};
+    for (const auto& [op, backend] : op_backend) {
+        VKS_ASSIGN(p.per_op[op], add(backend));
+    }
+    return p;
+}
+
+}  // namespace vks

@@ -1,0 +1,28 @@
+// Where a model's operators are to run, in the words of the command line.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "backend/plan/placement.h"
+#include "backend/registry/registry.h"
+
+namespace vks {
+
+struct Placement {
+    std::vector<std::string> backends = {"auto"};   // ordered preference: "cpu", "vulkan", "vulkan:1", "auto"
+    std::map<std::string, std::string> op_backend;  // "mla_attention" -> "cpu"
+    std::vector<std::string> prefill;               // instead of `backends` for steps of the prompt; empty: the same
+    bool operator==(const Placement&) const = default;
+
+    // "vulkan,cpu; mla_attention on cpu; prompt on vulkan"
+    std::string text() const;
+};
+
+// Devices in the order of `backends`, then those that only op_backend names; opened with `open_options`. Errors are
+// kNoBackend and name `first_op`.
+Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,
+                           const std::map<std::string, std::string>& op_backend, const std::string& open_options,
+                           const std::string& first_op);
+
+}  // namespace vks
