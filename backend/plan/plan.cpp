@@ -32,7 +32,9 @@ public:
         for (size_t d = 0; d < plan_->devices.size(); ++d) VKS_TRY(allocate(d, table, device_of));
         for (size_t i = 0; i < graph_.nodes.size(); ++i) {
             const Support& support = table[i][device_of[i]];
-            plan_->report.push_back({device_of[i], support.variant, places[i].reason});
+            const Node& node = graph_.nodes[i];
+            plan_->report.push_back(
+                {device_of[i], support.variant, places[i].reason, node.op_name() + " " + node.name});
             Status status = prepare(i, device_of[i], support);
             if (!status) {
                 failed = PrepareFailed{i, device_of[i], status.error()};
@@ -96,7 +98,7 @@ private:
             plan_->arg_value.push_back(id);
         }
         launch.arg_count = plan_->args.size() - launch.first_arg;
-        VKS_ASSIGN(launch.kernel, here.device->prepare(op, node.op_name() + " " + node.name));
+        VKS_ASSIGN(launch.kernel, here.device->prepare(op, plan_->report[i].what));
         plan_->launches.push_back(std::move(launch));
         return {};
     }

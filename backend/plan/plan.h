@@ -22,6 +22,7 @@ struct Launch {
 struct NodeReport {
     size_t device = 0;
     std::string variant, reason;
+    std::string what;  // "fp8_gemm layers.0.mlp.up_proj"
 };
 
 // What a device holds for one plan, beside weights and states.

@@ -10,6 +10,14 @@ namespace {
 
 constexpr uint64_t kMaxScratch = uint64_t{1} << 48;  // more is a lie, and sums with it could overflow
 
+// Keeps what a device that hangs may still use, for leak checkers: it stays reachable.
+void leave_behind(const void* handle) {
+    static std::mutex mutex;
+    static auto& left = *new std::vector<const void*>;  // never destroyed
+    const std::lock_guard lock(mutex);
+    left.push_back(handle);
+}
+
 const char* status_name(vks_status status) {
     switch (status) {
         case VKS_OK:
@@ -82,6 +90,16 @@ R Device::value(const std::string& what, R (*function)(P...), A... args) {
     }
 }
 
+template <class T>
+void Device::destroy(const std::string& what, void (*function)(vks_device*, T*), T* raw) {
+    hangs_ ? leave_behind(raw) : value(what, function, raw_, raw);
+}
+
+template <class T>
+void Device::destroy(const std::string& what, void (*function)(T*), T* raw) {
+    hangs_ ? leave_behind(raw) : value(what, function, raw);
+}
+
 Result<std::unique_ptr<Device>> Device::open(const vks_plugin& plugin, uint32_t index, std::string id,
                                              const vks_host& host, const std::string& options) {
     std::unique_ptr<Device> device(new Device(plugin, std::move(id)));
@@ -106,7 +124,7 @@ Result<std::unique_ptr<Device>> Device::open(const vks_plugin& plugin, uint32_t 
 }
 
 Device::~Device() {
-    if (raw_) value("close", plugin_.close, raw_);
+    if (raw_) destroy("close", plugin_.close, raw_);
 }
 
 std::string Device::health_reason() const {
@@ -220,24 +238,37 @@ std::optional<vks_stats> Device::stats() {
     return counts;
 }
 
-Status Device::await(const Fence& fence, uint64_t value, uint64_t ns) {
+std::string InFlight::text() const {
+    if (count == 0) return "await";
+    if (count == 1) return "await of " + *first;
+    return fmt::format("await of {} operators, {} to {}", count, *first, *last);
+}
+
+Status Device::await(const Fence& fence, uint64_t value, const InFlight& work) {
     vks_error error{};
+    const uint64_t ns = watchdog_ns_;
     const vks_status status = abi::guard(&error, [&] { return api_.fence_await(fence.get(), value, ns, &error); });
-    if (status == VKS_TIMEOUT) mark(Health::kLost, fmt::format("await ({}): {}", id_, status_text(status, error)));
-    return check(status, error, "await");
+    if (status == VKS_OK) [[likely]]
+        return {};
+    if (status != VKS_TIMEOUT) return check(status, error, work.text());
+    hangs_ = true;
+    std::string text =
+        fmt::format("{} ({}): no answer in {} s: {}", work.text(), id_, double(ns) / 1e9, status_text(status, error));
+    mark(Health::kLost, text);
+    return Error{Code::kNoBackend, std::move(text)};
 }
 
 void destroy_buffer(Device& d, vks_buffer* raw) {
-    d.value("buffer_destroy", d.api_.buffer_destroy, d.raw_, raw);
+    d.destroy("buffer_destroy", d.api_.buffer_destroy, raw);
 }
 void destroy_kernel(Device& d, vks_kernel* raw) {
-    d.value("kernel_destroy", d.api_.kernel_destroy, d.raw_, raw);
+    d.destroy("kernel_destroy", d.api_.kernel_destroy, raw);
 }
 void destroy_stream(Device& d, vks_stream* raw) {
-    d.value("stream_destroy", d.api_.stream_destroy, raw);
+    d.destroy("stream_destroy", d.api_.stream_destroy, raw);
 }
 void destroy_fence(Device& d, vks_fence* raw) {
-    d.value("fence_destroy", d.api_.fence_destroy, raw);
+    d.destroy("fence_destroy", d.api_.fence_destroy, raw);
 }
 
 }  // namespace vks

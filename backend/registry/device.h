@@ -74,7 +74,23 @@ struct Support {
     std::vector<uint32_t> arg_layout;
 };
 
-enum class Health { kOk, kUnhealthy, kLost };
+// kWrong: its numbers aren't right, so nothing it holds is to be used. kLost: it is gone, and its memory with it.
+enum class Health { kOk, kUnhealthy, kWrong, kLost };
+
+// What a fence is waited for, as messages name it. The names are borrowed.
+struct InFlight {
+    const std::string *first = nullptr, *last = nullptr;
+    size_t count = 0;
+
+    void add(const std::string& what) {
+        if (count++ == 0) first = &what;
+        last = &what;
+    }
+    // "await", "await of add x" or "await of 12 operators, embed e to gemm g".
+    std::string text() const;
+};
+
+constexpr uint64_t kWatchdogNs = 60'000'000'000;
 
 // Thread-safe except where the ABI says [stream] or [idle]. Health only ever gets worse: DEVICE_LOST makes it kLost, an
 // INTERNAL error, an exception that the plugin lets out or a status of no known meaning kUnhealthy.
@@ -112,8 +128,12 @@ public:
     Status submit(const Stream& stream, const Fence& fence, uint64_t value);
     // What the plugin counted since the device was opened; nothing when it counts nothing.
     std::optional<vks_stats> stats();
-    // A device that doesn't get there in `ns` nanoseconds counts as lost.
-    Status await(const Fence& fence, uint64_t value, uint64_t ns);
+    // A device that doesn't get there in time counts as lost, and hangs().
+    Status await(const Fence& fence, uint64_t value, const InFlight& work);
+    // How long await() waits.
+    void set_watchdog(uint64_t ns) { watchdog_ns_ = ns; }
+    // It didn't answer in time and may still run: what belongs to it is left to it for good, never destroyed.
+    bool hangs() const { return hangs_; }
 
 private:
     friend void destroy_buffer(Device&, vks_buffer*);
@@ -126,6 +146,10 @@ private:
     Status call(const std::string& what, vks_status (*function)(P...), A... args);
     template <class R, class... P, class... A>
     R value(const std::string& what, R (*function)(P...), A... args);
+    template <class T>
+    void destroy(const std::string& what, void (*function)(vks_device*, T*), T* raw);
+    template <class T>
+    void destroy(const std::string& what, void (*function)(T*), T* raw);
 
     const vks_plugin& plugin_;
     const vks_device_api& api_;
@@ -134,6 +158,8 @@ private:
     const vks_stats_api* stats_ = nullptr;
     vks_info info_{};
     std::atomic<Health> health_{Health::kOk};
+    std::atomic<uint64_t> watchdog_ns_{kWatchdogNs};
+    std::atomic<bool> hangs_{false};
     mutable std::mutex mutex_;  // guards health_reason_
     std::string health_reason_;
 };

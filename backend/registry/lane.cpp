@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace vks {
 namespace {
@@ -37,10 +38,11 @@ Status Lane::submit() {
 }
 
 Status Lane::finish() {
+    const InFlight work = std::exchange(in_flight_, {});
     VKS_TRY(submit());
     if (finished_ == submitted_) return {};
     finished_ = submitted_;  // in either case: an error is told once
-    return device_.await(fence_, submitted_, kWatchdogNs);
+    return device_.await(fence_, submitted_, work);
 }
 
 Status Lane::stage(uint64_t bytes) {

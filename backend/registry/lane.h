@@ -27,11 +27,16 @@ public:
 
     // Work launched so far will reach the fence; cheap when there is none.
     Status submit();
-    // All submitted work is done, or failed, which is told once. `kWatchdogNs` without an answer is an error that names
-    // the device.
+    // All submitted work is done, or failed, which is told once. No answer in time is an error that names the device
+    // and the operators.
     Status finish();
-    // A launch was made: submit() has something to do.
+    // A copy was made: submit() has something to do.
     void touched() { pending_ = true; }
+    // A launch was made. `what`: for messages; borrowed until finish().
+    void touched(const std::string& what) {
+        pending_ = true;
+        in_flight_.add(what);
+    }
 
     // Host to device and back. Both finish earlier work on the lane first when they must.
     Status upload(const void* from, const Location& to, uint64_t bytes);
@@ -48,11 +53,10 @@ private:
     Fence fence_;
     uint64_t submitted_ = 0, finished_ = 0;
     bool pending_ = false;
+    InFlight in_flight_;
     Buffer staging_;
     uint64_t staging_bytes_ = 0;
     std::byte* staging_map_ = nullptr;
 };
-
-constexpr uint64_t kWatchdogNs = 60'000'000'000;
 
 }  // namespace vks

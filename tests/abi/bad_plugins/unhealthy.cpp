@@ -134,13 +134,13 @@ TEST_F(Misbehaving, WhileRunningTheStepFails) {
         const char* error;
         Health health;
     } cases[] = {
-        {"launch_throws", "norm (launch_throws): internal error: exception: out of a plugin", Health::kUnhealthy},
-        {"launch_lost", "norm (launch_lost): device lost: fell off the bus", Health::kLost},
-        {"launch_garbage", "norm (launch_garbage): unknown status", Health::kUnhealthy},
+        {"launch_throws", "rms_norm norm (launch_throws): internal error: exception: out of a plugin", Health::kUnhealthy},
+        {"launch_lost", "rms_norm norm (launch_lost): device lost: fell off the bus", Health::kLost},
+        {"launch_garbage", "rms_norm norm (launch_garbage): unknown status", Health::kUnhealthy},
         {"submit_throws", "submit (submit_throws): internal error", Health::kUnhealthy},
-        {"await_lost", "await (await_lost): device lost: fell off the bus", Health::kLost},
-        {"await_never", "await (await_never): timeout: still busy", Health::kLost},
-        {"await_throws", "await (await_throws): internal error", Health::kUnhealthy},
+        {"await_lost", "await of rms_norm norm (await_lost): device lost: fell off the bus", Health::kLost},
+        {"await_never", "await of rms_norm norm (await_never): no answer in 60 s: timeout: still busy", Health::kLost},
+        {"await_throws", "await of rms_norm norm (await_throws): internal error", Health::kUnhealthy},
         {"map_null", "staging memory (map_null): wanted a host address, found none", Health::kOk},
         {"buffer_null", "memory for activations (buffer_null): success without a buffer", Health::kOk},
     };

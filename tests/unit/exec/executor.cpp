@@ -229,7 +229,7 @@ TEST_F(Executing, FailuresLeaveNothingInFlight) {
         {"delay_us=2000;fail_launch=add", "add (remote:0): internal error: remote: add was told to fail",
          Health::kUnhealthy},
         {"delay_us=2000;fail_run=add_rms_norm",
-         "await (remote:0): internal error: remote: add_rms_norm failed while it ran", Health::kUnhealthy},
+         ", embed embed to gemm head (remote:0): internal error: remote: add_rms_norm failed while it ran", Health::kUnhealthy},
         {"delay_us=2000;lose_after=3", "device lost: remote: the device was lost", Health::kLost},
         {"lose_after=0", "device lost", Health::kLost},
     };

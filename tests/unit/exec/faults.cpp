@@ -1,0 +1,116 @@
+// Steps on a device that is told to fail: the error names operator and device, the device is marked, and the memory of
+// one that hangs is left alone (the plugin ends the program otherwise).
+#include <gtest/gtest.h>
+
+#include "backend/registry/registry.h"
+#include "tests/support/plugins.h"
+#include "tests/unit/exec/tiny_model.h"
+
+namespace vks::test {
+namespace {
+
+struct Failing {
+    Registry registry{{null_dir()}};
+    TinyModel model;
+    Session session;
+
+    Device& open(const std::string& options) {
+        auto found = registry.select("fault");
+        CHECK(found, "{}", found.error().text);
+        auto device = registry.open(*found->front(), options);
+        CHECK(device, "{}", device.error().text);
+        return **device;
+    }
+    // What a step says; empty when it runs.
+    std::string step(Device& device) {
+        Preference preference;
+        preference.order = {&device};
+        preference.general = 1;
+        auto plan = session.plan(model, 4, preference);
+        if (!plan) return plan.error().text;
+        const auto logits = session.step(**plan, {1, 2, 3}, 0);
+        session.executor.forget(**plan);
+        return logits ? "" : logits.error().text;
+    }
+};
+
+TEST(Faults, AreReportedWithOperatorAndDevice) {
+    const struct {
+        const char* options;
+        const char* error;
+        Health health;
+    } cases[] = {
+        {"error=device_lost;op=mla_attention",
+         "mla_attention attention (fault): device lost: told to be lost in mla_attention/1", Health::kLost},
+        {"error=device_lost;op=add;in=await",
+         "await of 17 operators, embed embed to gemm head (fault): device lost: told to be lost in add/1",
+         Health::kLost},
+        {"error=internal;op=add", "add add (fault): internal error: told to fail in add/1", Health::kUnhealthy},
+        {"error=throw;op=add", "add add (fault): internal error: exception: told to throw in add/1",
+         Health::kUnhealthy},
+        {"error=throw;op=add;in=await",
+         "await of 17 operators, embed embed to gemm head (fault): internal error: exception: told to throw in add/1",
+         Health::kUnhealthy},
+        {"error=out_of_memory;op=add", "add add (fault): out of memory: told to have no memory in add/1", Health::kOk},
+        {"error=out_of_memory;op=add;in=prepare",
+         "prepare add add (fault): out of memory: told to have no memory in add/1", Health::kOk},
+        {"error=internal;in=copy", "", Health::kOk},  // its memory is the host's: there is none
+        {"error=device_lost;step=1", "", Health::kOk},
+        {"error=device_lost;op=rms_norm;at=1", "", Health::kOk},  // a step has one
+    };
+    for (const auto& c : cases) {
+        SCOPED_TRACE(c.options);
+        Failing fresh;
+        Device& device = fresh.open(c.options);
+        EXPECT_EQ(fresh.step(device), c.error);
+        EXPECT_EQ(device.health(), c.health);
+        EXPECT_FALSE(device.hangs());
+    }
+}
+
+TEST(Faults, AFenceThatIsNeverReached) {
+    Failing failing;
+    Device& device = failing.open("error=hang;op=swiglu_quant");
+    device.set_watchdog(2'000'000);
+    const char* wanted =
+        "await of 17 operators, embed embed to gemm head (fault): no answer in 0.002 s: timeout: told to hang";
+    EXPECT_EQ(failing.step(device), wanted);
+    EXPECT_EQ(device.health(), Health::kLost);
+    EXPECT_EQ(device.health_reason(), wanted);
+    EXPECT_TRUE(device.hangs());
+}
+
+TEST(Faults, StepsAndCallsAreCounted) {
+    Failing failing;
+    Device& device = failing.open("error=internal;op=mla_attention;step=1;at=1;times=1");
+    Preference preference;
+    preference.order = {&device};
+    preference.general = 1;
+    auto plan = failing.session.plan(failing.model, 4, preference);
+    ASSERT_TRUE(plan) << plan.error().text;
+    std::string seen;
+    for (int i = 0; i < 5; ++i) seen += failing.session.step(**plan, {1, 2}, 2 * i) ? '.' : 'x';
+    EXPECT_EQ(seen, "..x..");
+}
+
+TEST(Faults, NumbersThatAreNone) {
+    const auto logits = [&](const char* options) {
+        Failing fresh;
+        Device& device = fresh.open(options);
+        Preference preference;
+        preference.order = {&device};
+        preference.general = 1;
+        auto plan = fresh.session.plan(fresh.model, 4, preference);
+        CHECK(plan, "{}", plan.error().text);
+        auto made = fresh.session.step(**plan, {1, 2, 3}, 0);
+        CHECK(made, "{}", made.error().text);
+        return *std::move(made);
+    };
+    const auto right = logits(""), wrong = logits("error=wrong;op=mla_attention");
+    EXPECT_GT(distance(wrong, right), 1e-3);
+    EXPECT_EQ(logits("error=wrong;op=mla_attention;step=1"), right);
+    for (const float x : logits("error=nan;op=add")) EXPECT_TRUE(std::isnan(x));
+}
+
+}  // namespace
+}  // namespace vks::test
