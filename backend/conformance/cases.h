@@ -4,19 +4,13 @@
 #include <vector>
 
 #include "backend/abi/ops.h"
+#include "backend/conformance/compare.h"
 #include "backend/conformance/target.h"
 #include "backend/conformance/value.h"
 
 namespace vks::conformance {
 
 enum class Role { kInput, kConstant, kInOut, kOutput };
-
-// How an output is compared with the reference.
-enum class Compare {
-    kClose,  // relative error over the whole tensor
-    kExact,  // every element; integers
-    kCodes,  // e4m3: at most one code apart, and rarely
-};
 
 struct Argument {
     Role role = Role::kInput;
@@ -42,11 +36,6 @@ vks_op ask(const Case& c, const std::vector<vks_tensor>& tensors);
 // For the files that make them.
 namespace making {
 
-// f32: sums in another order; bf16: results rounded to the other of two neighbours, 2^-9 apart.
-constexpr double kF32 = 2e-5, kBf16 = 1e-2;
-inline double tolerance(uint32_t act) {
-    return act == VKS_F32 ? kF32 : kBf16;
-}
 // Every step is prepared for this many tokens more than it has.
 constexpr int64_t kSpare = 2;
 

@@ -56,7 +56,7 @@ void add_quantised(Maker& make) {
             make.add("swiglu_quant/1", type(act) + " " + dims(3, n), {gate, up, out(act, {3, n}), absent()},
                      tolerance(act));
             make.add("swiglu_quant/1", type(act) + " to f8 " + dims(3, n),
-                     {gate, up, out(VKS_F8_E4M3, {3, n}, Compare::kCodes), out(VKS_F32, {3, (n + 127) / 128})}, 1e-3);
+                     {gate, up, out(VKS_F8_E4M3, {3, n}, Compare::kCodes), out(VKS_F32, {3, (n + 127) / 128})}, kScale);
         }
 }
 

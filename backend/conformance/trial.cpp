@@ -202,38 +202,6 @@ private:
     Outcome outcome_;
 };
 
-// e4m3 codes in ascending order of their values.
-int order(std::byte code) {
-    const int magnitude = int(code) & 0x7f;
-    return int(code) & 0x80 ? -magnitude : magnitude;
-}
-
-std::string compare_codes(const Value& got, const Value& want) {
-    int64_t other = 0;
-    for (size_t i = 0; i < want.bytes.size(); ++i) {
-        const int distance = std::abs(order(got.bytes[i]) - order(want.bytes[i]));
-        if (distance > 1)
-            return fmt::format("code {}: wanted {:#x}, found {:#x}", i, int(want.bytes[i]), int(got.bytes[i]));
-        other += distance;
-    }
-    const int64_t most = 1 + want.count() / 100;
-    return other <= most ? "" : fmt::format("wanted at most {} codes one apart, found {}", most, other);
-}
-
-std::string compare(const Argument& a, const Value& got, const Value& want, double tolerance) {
-    if (got.bytes == want.bytes) return {};
-    if (a.compare == Compare::kCodes) return compare_codes(got, want);
-    if (a.compare == Compare::kExact) {
-        for (int64_t i = 0; i < want.count(); ++i)
-            if (got.at(i) != want.at(i))
-                return fmt::format("element {}: wanted {}, found {}", i, want.at(i), got.at(i));
-        return {};
-    }
-    const double error = relative_error(got.doubles(), want.doubles());
-    if (error <= tolerance) return {};  // not when it is NaN
-    return fmt::format("wanted a relative error of {:.1e} or less, found {:.1e}", tolerance, error);
-}
-
 std::string not_finite(const Argument& a, const Value& got) {
     if (a.compare == Compare::kExact) return {};
     for (int64_t i = 0; i < got.count(); ++i)
@@ -257,7 +225,7 @@ std::string judge(const Case& c, const Outcome& got, const Outcome* want) {
         if (a.value.dtype == VKS_NONE || (a.role != Role::kOutput && a.role != Role::kInOut)) continue;
         const Value& value = got.outputs[output];
         std::string problem = not_finite(a, value);
-        if (want && problem.empty()) problem = compare(a, value, want->outputs[output], c.tolerance);
+        if (want && problem.empty()) problem = compare(a.compare, value, want->outputs[output], c.tolerance);
         if (!problem.empty()) return fmt::format("{} argument {}: {}", got.variant, i, problem);
         ++output;
     }

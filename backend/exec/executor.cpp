@@ -125,12 +125,21 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
     const std::span<const vks_tensor> args(bound.args.data() + l.first_arg, l.arg_count);
     const int64_t begin = trace_ ? trace_->now() : 0;
     VKS_TRY(here.device->launch(lane.stream(), l.kernel, args, l.scratch ? &here.scratch : nullptr,
-                                plan.graph->nodes[node].name));
-    lane.touched();
+                                plan.report[node].what));
+    lane.touched(plan.report[node].what);
     if (!trace_) return {};
     VKS_TRY(lane.finish());
     trace_->add(here.device->id(), plan.graph->nodes[node], plan.report[node].variant, begin, trace_->now());
     return {};
+}
+
+Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane) {
+    const Launch& l = plan.launches[node];
+    const LaunchSite site{plan, step, node, {bound.args.data() + l.first_arg, l.arg_count}, lane};
+    VKS_TRY(probe_->before(site));
+    VKS_TRY(launch(plan, node, bound, lane));
+    VKS_TRY(lane.finish());
+    return probe_->after(site);
 }
 
 Status Executor::run(const Plan& plan, const Step& step) {
@@ -162,10 +171,12 @@ Status Executor::run_segments(const Plan& plan, const Step& step) {
             VKS_TRY(
                 target->upload(data, d.location[id], uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind))));
         }
+    const size_t probed = probe_ ? probe_->choose(plan) : Probe::kNoNode;
     for (const Segment& segment : plan.segments) {
         for (const Transfer& t : segment.before) VKS_TRY(transfer(plan, t, step));
         VKS_ASSIGN(Lane * here, lane(*plan.devices[segment.device].device));
-        for (size_t i = segment.first; i < segment.last; ++i) VKS_TRY(launch(plan, i, bound, *here));
+        for (size_t i = segment.first; i < segment.last; ++i)
+            VKS_TRY(i == probed ? launch_probed(plan, step, i, bound, *here) : launch(plan, i, bound, *here));
         VKS_TRY(here->submit());
     }
     return {};

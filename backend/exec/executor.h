@@ -7,17 +7,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/exec/probe.h"
 #include "backend/exec/trace.h"
 #include "backend/plan/plan_set.h"
 
 namespace vks {
-
-// What changes from step to step.
-struct Step {
-    Bindings bind{};                                          // 1 <= bind[i] <= graph.max[i]
-    std::span<const std::pair<ValueId, const void*>> inputs;  // contiguous, at bound extents; every kInput once
-    int64_t state_first = 0, state_count = 0;                 // rows of the states this step writes
-};
 
 // What a change of plans had to move, and what is there after it.
 struct HandOver {
@@ -28,8 +22,8 @@ struct HandOver {
 // Not thread-safe: one thread runs steps.
 class Executor {
 public:
-    // When `trace` is set, every launch is finished and timed by itself: slower, for --trace-file.
-    explicit Executor(Trace* trace = nullptr) : trace_(trace) {}
+    // When `trace` is set, every launch is finished and timed by itself: slower, for --trace-file. Both may be null.
+    explicit Executor(Trace* trace = nullptr, Probe* probe = nullptr) : trace_(trace), probe_(probe) {}
 
     // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed. Nothing is in flight
     // afterwards either way, except on a lost device.
@@ -59,10 +53,12 @@ private:
     Status catch_up(const Plan& plan, const Step& step);
     Status transfer(const Plan& plan, const Transfer& t, const Step& step);
     Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);
+    Status launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane);
     Status run_segments(const Plan& plan, const Step& step);
     Bound& bind(const Plan& plan, const Bindings& b);
 
     Trace* trace_;
+    Probe* probe_;
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
     std::unordered_map<const Plan*, Bound> bound_;
     std::vector<std::byte> bounce_;  // between two devices' memories
