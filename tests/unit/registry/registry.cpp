@@ -53,8 +53,8 @@ protected:
 TEST_F(Selecting, EveryDeviceIsListed) {
     std::vector<std::string> ids;
     for (const auto& e : all.devices()) ids.push_back(e->id);
-    EXPECT_EQ(ids, (std::vector<std::string>{"cpu", "cnorm", "remote:0", "remote:1", "null"}));
-    EXPECT_EQ(all.plugins().size(), 4u);
+    EXPECT_EQ(ids, (std::vector<std::string>{"cpu", "cnorm", "remote:0", "remote:1", "fault", "null"}));
+    EXPECT_EQ(all.plugins().size(), 5u);
     for (const auto& file : all.plugins()) {
         EXPECT_TRUE(file->table) << file->refusal;
         EXPECT_EQ(file->abi_major, VKS_ABI_MAJOR);
@@ -69,7 +69,7 @@ TEST_F(Selecting, EveryDeviceIsListed) {
 }
 
 TEST_F(Selecting, AutoPutsAcceleratorsFirstAndLeavesSoftwareOut) {
-    EXPECT_EQ(select(all, "auto"), "remote:0 remote:1 cpu cnorm");  // null is a software device
+    EXPECT_EQ(select(all, "auto"), "remote:0 remote:1 cpu cnorm");  // fault and null are software devices
 }
 
 TEST_F(Selecting, ByName) {
@@ -81,7 +81,7 @@ TEST_F(Selecting, ByName) {
 }
 
 TEST_F(Selecting, WhatThereIsNotNamesWhatThereIs) {
-    const std::string there = "cpu, cnorm, remote:0, remote:1, null";
+    const std::string there = "cpu, cnorm, remote:0, remote:1, fault, null";
     for (const char* name :
          {"vulkan", "vulkan:0", "remote:2", "remote:", "remote:01", "remote:x", "cpu:1", "", ":", "CPU"})
         EXPECT_EQ(select(all, name), fmt::format("device ({}): wanted one of a plugin, found {}", name, there));
@@ -92,7 +92,7 @@ TEST_F(Selecting, WhatThereIsNotNamesWhatThereIs) {
 
 TEST_F(Selecting, AutoWithSoftwareOnly) {
     Registry only({test::null_dir()});
-    EXPECT_EQ(select(only, "auto"), "device (--backend auto): wanted any, found null");
+    EXPECT_EQ(select(only, "auto"), "device (--backend auto): wanted any, found fault, null");
 }
 
 // The first folder wins, as a user's own build of a plugin must win over the installed one.
