@@ -13,7 +13,7 @@ namespace vks::tmpl {
 
 namespace {
 
-constexpr std::size_t kMaxSteps = 5'000'000;  // statements and expressions evaluated in one rendering
+constexpr std::size_t kMaxSteps = 2'000'000;  // statements and expressions evaluated in one rendering
 constexpr std::size_t kMaxDepth = 1000;       // of them inside each other; macros may call themselves
 constexpr std::size_t kVariable = 64;         // bytes charged for making one,
 constexpr std::size_t kLookup = 8;            // and for looking for one in a frame
