@@ -1,8 +1,11 @@
 #include "backend/registry/loader.h"
 
 #include <dlfcn.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <set>
 
@@ -136,21 +139,47 @@ Status look_at_file(const std::filesystem::path& path) {
     return look_at_elf({file.data(), file.size()});
 }
 
+Status write_all(int fd, const std::byte* data, size_t bytes) {
+    for (size_t at = 0; at < bytes;) {
+        const ssize_t n = write(fd, data + at, bytes - at);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0)
+            return Error{Code::kNoBackend, fmt::format("a copy of {} bytes in memory: {}", bytes, strerror(errno))};
+        at += size_t(n);
+    }
+    return {};
+}
+
+Result<void*> open_file(const std::filesystem::path& path) {
+    VKS_TRY(look_at_file(path));
+    if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
+    const char* reason = dlerror();
+    return Error{Code::kNoBackend, reason ? plugin_text(reason, 1024) : "dlopen failed"};
+}
+
+Result<void*> open_library(const std::filesystem::path& path, Load from) {
+    if (from == Load::kFile) return open_file(path);
+    VKS_ASSIGN(const FileMap file, FileMap::open(path));
+    const int fd = memfd_create("plugin", MFD_CLOEXEC);
+    if (fd < 0) return Error{Code::kNoBackend, fmt::format("a file in memory: {}", strerror(errno))};
+    const Status copied = write_all(fd, file.data(), file.size());
+    Result<void*> library = copied ? open_file(fmt::format("/proc/self/fd/{}", fd)) : copied.error();
+    // An open library keeps its descriptor: the loader knows it by this path, which must never be another's.
+    if (!library) close(fd);
+    return library;
+}
+
 }  // namespace
 
-PluginFile load_plugin(const std::filesystem::path& path) {
+PluginFile load_plugin(const std::filesystem::path& path, Load from) {
     PluginFile file;
     file.path = path;
-    if (const Status looked = look_at_file(path); !looked) {
-        file.refusal = one_line(looked.error().text);
+    const auto opened = open_library(path, from);
+    if (!opened) {
+        file.refusal = one_line(opened.error().text);
         return file;
     }
-    void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (!library) {
-        const char* reason = dlerror();
-        file.refusal = reason ? plugin_text(reason, 1024) : "dlopen failed";
-        return file;
-    }
+    void* library = *opened;
     const auto* entry = static_cast<const vks_entry*>(dlsym(library, "vks_plugin_entry"));
     if (!entry) {
         file.refusal = "wanted the symbol vks_plugin_entry, found none";

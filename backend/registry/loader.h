@@ -19,8 +19,12 @@ struct PluginFile {
     std::vector<std::string> ops;  // "name/revision"
 };
 
+// kPrivate: from a copy of the file as it is now, so that it is another library than one loaded from the same path
+// before, with globals of its own, and stays what it is when the file changes.
+enum class Load { kFile, kPrivate };
+
 // Thread-safe. Never throws; a library's constructors have run by the time its entry is refused.
-PluginFile load_plugin(const std::filesystem::path& path);
+PluginFile load_plugin(const std::filesystem::path& path, Load from = Load::kFile);
 
 // The plugin's table for an extension of abi/draft/, which is a size and then functions, `bytes` in all as the core
 // knows it. Null: not offered, or nothing that can be called.

@@ -50,6 +50,11 @@ std::vector<std::unique_ptr<DeviceEntry>> list_devices(PluginFile& file) {
     return found;
 }
 
+void name_devices(const PluginFile& file, const std::vector<std::unique_ptr<DeviceEntry>>& devices) {
+    for (const auto& entry : devices)
+        entry->id = devices.size() == 1 ? file.name : fmt::format("{}:{}", file.name, entry->index);
+}
+
 // Memory, a stream and a fence, used once.
 Status round_trip(Device& device) {
     std::array<uint8_t, 256> there{}, back{};
@@ -89,8 +94,7 @@ std::vector<std::unique_ptr<DeviceEntry>>& Registry::devices_of(PluginFile& file
     if (!fresh || !file.table) return here;
     here = list_devices(file);
     if (!file.refusal.empty()) file.table = nullptr;
-    for (const auto& entry : here)
-        entry->id = here.size() == 1 ? file.name : fmt::format("{}:{}", file.name, entry->index);
+    name_devices(file, here);
     return here;
 }
 
@@ -147,6 +151,59 @@ Result<Device*> Registry::open(DeviceEntry& entry, const std::string& options) {
     VKS_ASSIGN(entry.device, Device::open(*entry.plugin->table, entry.index, entry.id, host_, options));
     opened_.push_back(&entry);
     return entry.device.get();
+}
+
+Status Registry::replace(const std::string& plugin) {
+    CHECK(!aside_, "{} is being replaced", aside_->file->name);
+    const auto called = [&](const auto& file) {
+        return file->table ? file->name == plugin : file->path.stem() == "libvkseek_" + plugin;
+    };
+    const auto at = std::find_if(plugins_.begin(), plugins_.end(), called);
+    if (at == plugins_.end()) {
+        std::string names;
+        for (const auto& file : plugins_)
+            if (file->table) names += (names.empty() ? "" : ", ") + file->name;
+        return Error{Code::kNoBackend, fmt::format("plugin ({}): wanted one of {}, found another", plugin, names)};
+    }
+    auto file = std::make_unique<PluginFile>(load_plugin((*at)->path, Load::kPrivate));
+    std::vector<std::unique_ptr<DeviceEntry>> devices;
+    if (file->table && file->name != plugin)
+        file->refusal = fmt::format("plugin name: wanted {}, found {}", plugin, file->name);
+    if (file->refusal.empty()) devices = list_devices(*file);
+    if (!file->refusal.empty())
+        return Error{Code::kNoBackend, fmt::format("plugin ({}): {}", file->path.string(), file->refusal)};
+    name_devices(*file, devices);
+    aside_ = Aside{size_t(at - plugins_.begin()), std::move(*at), {}};
+    aside_->devices = devices_.extract(aside_->file.get());
+    devices_[file.get()] = std::move(devices);
+    *at = std::move(file);
+    return {};
+}
+
+std::vector<Device*> Registry::replaced() const {
+    std::vector<Device*> open;
+    if (!aside_->devices) return open;
+    for (const auto& entry : aside_->devices.mapped())
+        if (entry->device) open.push_back(entry->device.get());
+    return open;
+}
+
+void Registry::close(Devices::node_type entries) {
+    if (!entries) return;
+    for (const auto& entry : entries.mapped()) std::erase(opened_, entry.get());
+}
+
+void Registry::retire() {
+    close(std::move(aside_->devices));
+    aside_.reset();
+}
+
+void Registry::restore() {
+    std::unique_ptr<PluginFile>& file = plugins_[aside_->index];
+    close(devices_.extract(file.get()));
+    file = std::move(aside_->file);
+    if (aside_->devices) devices_.insert(std::move(aside_->devices));
+    aside_.reset();
 }
 
 std::string Registry::problem(DeviceEntry& entry) {

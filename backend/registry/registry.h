@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,17 +42,35 @@ public:
     Result<std::vector<DeviceEntry*>> select(const std::string& name);
     // Opens the device if it is not. `options`: of vks_plugin.open.
     Result<Device*> open(DeviceEntry& entry, const std::string& options);
+    // Loads a plugin's library anew, as its file is now, beside the one in use: from here on its names mean the devices
+    // of the new one. Then either retire() or restore(). An error, such as a file that is refused, changes nothing.
+    Status replace(const std::string& plugin);
+    // The devices of the library that replace() put aside, as far as they were open.
+    std::vector<Device*> replaced() const;
+    // Closes what replace() put aside; nothing uses it any more.
+    void retire();
+    // Closes what replace() brought and puts the old back; nothing uses the new.
+    void restore();
+
     // Why the device can't be used; empty when it can. Opens it and sends a few bytes there and back.
     std::string problem(DeviceEntry& entry);
 
 private:
+    using Devices = std::map<const PluginFile*, std::vector<std::unique_ptr<DeviceEntry>>>;
     std::vector<std::unique_ptr<DeviceEntry>>& devices_of(PluginFile& file);
     std::string known_ids();
+    void close(Devices::node_type entries);
 
     vks_host host_{};
     std::vector<std::unique_ptr<PluginFile>> plugins_;
-    std::map<const PluginFile*, std::vector<std::unique_ptr<DeviceEntry>>> devices_;  // of those asked
+    Devices devices_;  // of those asked
     std::vector<DeviceEntry*> opened_;
+    struct Aside {
+        size_t index = 0;  // in plugins_
+        std::unique_ptr<PluginFile> file;
+        Devices::node_type devices;  // of devices_, empty where it was not asked
+    };
+    std::optional<Aside> aside_;
 };
 
 }  // namespace vks
