@@ -68,6 +68,13 @@ bool PlanSet::has(const Plan& plan) const {
     return std::any_of(plans_.begin(), plans_.end(), [&](const auto& held) { return held.get() == &plan; });
 }
 
+bool PlanSet::knows(const Device& device) const {
+    return std::any_of(requests_.begin(), requests_.end(), [&](const PlanRequest& request) {
+        const std::vector<Device*>& order = request.preference.order;
+        return std::find(order.begin(), order.end(), &device) != order.end();
+    });
+}
+
 bool PlanSet::uses(const Device& device) const {
     for (const auto& plan : plans_) {
         if (!plan) continue;
@@ -87,12 +94,12 @@ void PlanSet::count(MemoryUse& use) const {
     }
 }
 
-PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests)
+PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests, bool anew)
     : set_(std::make_unique<PlanSet>(&in_force)) {
-    done_ = std::async(std::launch::async, [this, &in_force, requests = std::move(requests)]() mutable -> Status {
+    done_ = std::async(std::launch::async, [this, &in_force, anew, requests = std::move(requests)]() mutable -> Status {
         const auto start = Clock::now();
         Status status;
-        if (in_force.satisfies(requests)) {
+        if (!anew && in_force.satisfies(requests)) {
             set_.reset();
         } else {
             status = set_->make(std::move(requests), &stop_);
@@ -105,10 +112,6 @@ PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> reque
 PlanBuilder::~PlanBuilder() {
     stop_ = true;
     if (done_.valid()) done_.wait();
-}
-
-bool PlanBuilder::ready() const {
-    return done_.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
 }
 
 Result<std::unique_ptr<PlanSet>> PlanBuilder::take() {

@@ -31,8 +31,9 @@ public:
 
     const std::shared_ptr<const Plan>& plan(size_t request) const { return plans_[request]; }
     bool has(const Plan& plan) const;
-    bool uses(const Device& device) const;  // it runs a node
-    void count(MemoryUse& use) const;       // weights, states, arenas
+    bool knows(const Device& device) const;  // it was among those that could be used
+    bool uses(const Device& device) const;   // it runs a node
+    void count(MemoryUse& use) const;        // weights, states, arenas
 
     State state;
 
@@ -48,13 +49,13 @@ private:
 class PlanBuilder {
 public:
     // `in_force` must outlive the builder; its plans may run meanwhile.
-    PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests);
+    // `anew`: also where the set in force satisfies them.
+    PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests, bool anew = false);
     // Gives up, and waits until it has.
     ~PlanBuilder();
     PlanBuilder(const PlanBuilder&) = delete;
     PlanBuilder& operator=(const PlanBuilder&) = delete;
 
-    bool ready() const;
     // Waits. Null: the set in force satisfies the requests. Once.
     Result<std::unique_ptr<PlanSet>> take();
     double seconds() const { return seconds_; }  // that it took, after take()

@@ -7,6 +7,7 @@
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
 #include "frontend/cli/line_reader.h"
+#include "frontend/cli/placement.h"
 #include "frontend/cli/runtime.h"
 #include "frontend/cli/values.h"
 #include "frontend/text/chat.h"
@@ -16,10 +17,13 @@ namespace {
 
 constexpr int64_t kDefaultContext = 4096;
 constexpr const char* kHelp =
-    "/stats   speed and memory so far\n"
-    "/reset   begin a new conversation\n"
-    "/help    this list\n"
-    "/quit    end (also Ctrl-D); Ctrl-C stops an answer\n";
+    "/backend LIST     go on with other backends\n"
+    "/op NAME=BACKEND  go on with one operator elsewhere\n"
+    "/reload PLUGIN    load a plugin's library anew and go on with it\n"
+    "/stats            speed and memory so far\n"
+    "/reset            begin a new conversation\n"
+    "/help             this list\n"
+    "/quit             end (also Ctrl-D); Ctrl-C stops an answer\n";
 
 struct ChatArgs {
     CommonOptions common;
@@ -76,6 +80,15 @@ public:
         return {};
     }
 
+    // What was said stays in the cache.
+    Status change(const std::string& command, const std::string& argument) {
+        VKS_ASSIGN(const Change change, parse_change(command, argument));
+        VKS_TRY(prepare(runtime_.engine(), change));
+        VKS_ASSIGN(const Swap swap, commit(runtime_.engine(), change));
+        write_stderr(swap_text(swap) + "\n");
+        return {};
+    }
+
     std::string statistics() const { return phases_text(last_) + runtime_.memory_line() + runtime_.placement_line(); }
 
 private:
@@ -91,7 +104,12 @@ private:
 // False: the conversation is over.
 bool command(const std::string& line, Conversation& conversation) {
     if (line == "/quit") return false;
-    if (line == "/stats") {
+    const size_t space = std::min(line.find(' '), line.size());
+    const std::string name = line.substr(0, space);
+    if (name == "/backend" || name == "/op" || name == "/reload") {
+        const Status changed = conversation.change(name, line.substr(std::min(space + 1, line.size())));
+        if (!changed) write_stderr(one_line(changed.error().text) + "\n");
+    } else if (line == "/stats") {
         write_stderr(conversation.statistics());
     } else if (line == "/reset") {
         conversation.reset();
@@ -158,6 +176,7 @@ void add_chat(CLI::App& program, Action& action) {
                 INT32_MAX);
     add_sampling_options(app, args->sampling);
     add_mtp_options(app, args->mtp);
+    add_prefill_option(app, args->common.placement);
     add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
     add_running_options(app, args->common);
 }

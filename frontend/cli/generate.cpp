@@ -4,8 +4,10 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/base/bad_input.h"
+#include "backend/base/log.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
+#include "frontend/cli/placement.h"
 #include "frontend/cli/runtime.h"
 #include "frontend/cli/values.h"
 
@@ -23,6 +25,7 @@ struct GenerateArgs {
     MtpArgs mtp;
     std::optional<int64_t> tokens, context, chunk;
     std::vector<std::string> stops;
+    std::vector<PlannedSwap> swaps;
     bool ignore_eos = false, json = false;
 };
 
@@ -88,10 +91,12 @@ nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int
     json["prefill"] = phase_json(out.prefill);
     json["decode"] = phase_json(out.decode);
     json["mtp"] = mtp_json(out);
-    json["swaps"] = nlohmann::ordered_json::array();
+    json["swaps"] = swaps_json(out.swaps);
+    json["refused_swaps"] = refused_swaps_json(out.swaps);
     json["placement"] = runtime.placement_json();
     json["logits_hash"] = fmt::format("{:016x}", out.logits_hash);
     json["peak_bytes"] = runtime.peak_bytes_json();
+    json["bytes"] = runtime.engine().bytes_by_device();
     json["process_peak_bytes"] = process_peak_bytes();
     json["device_stats"] = runtime.stats_json();
     return json;
@@ -104,7 +109,9 @@ void print_statistics(const Runtime& runtime, const Generation& out, int64_t con
     } else if (out.finish == Finish::kInterrupted) {
         text += "interrupted\n";
     }
-    write_stderr(text + phases_text(out) + runtime.memory_line() + runtime.placement_line());
+    for (const SwapEvent& event : out.swaps)
+        if (!event.error.empty()) log_line(LogLevel::kWarning, fmt::format("{}: {}", event.reason, event.error));
+    write_stderr(text + phases_text(out) + swaps_text(out.swaps) + runtime.memory_line() + runtime.placement_line());
 }
 
 Status run_generate(const GenerateArgs& args) {
@@ -129,6 +136,7 @@ Status run_generate(const GenerateArgs& args) {
     options.max_tokens = tokens;
     if (!args.ignore_eos) options.eos_ids = runtime->eos_ids();
     options.stops = args.stops;
+    options.swaps = args.swaps;
     InterruptFlag interrupt;
     Progress progress("prompt");
     GenerateHooks hooks;
@@ -168,6 +176,8 @@ void add_generate(CLI::App& program, Action& action) {
         return {};
     });
     add_mtp_options(app, args->mtp);
+    add_prefill_option(app, args->common.placement);
+    add_swap_options(app, args->swaps);
     app.add_flag("--ignore-eos", args->ignore_eos, "Go on after the end-of-text token");
     add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
     app.add_flag("--json", args->json, "Print one JSON document instead of the text");

@@ -7,27 +7,13 @@
 
 #include "backend/base/bad_input.h"
 #include "backend/base/log.h"
-#include "backend/ops/rule.h"
+#include "frontend/cli/placement.h"
 #include "frontend/cli/values.h"
 
 namespace vks {
 namespace {
 
 constexpr int64_t kMostDrafts = 16, kMostAutoDrafts = 4;
-
-Status add_operator(const std::string& text, std::map<std::string, std::string>& op_backend) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-        return usage_error("operator", "--op", "NAME=BACKEND", quote(text, 80));
-    }
-    const std::string name = text.substr(0, equals);
-    const std::vector<std::string> known = operator_names();
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-        return usage_error("operator", "--op", fmt::format("one of {}", fmt::join(known, " ")), quote(name, 80));
-    }
-    op_backend[name] = text.substr(equals + 1);
-    return {};
-}
 
 // An option whose value is one of two words; `target` becomes whether it is the second.
 void add_choice(CLI::App& app, const std::string& name, const std::string& first, const std::string& second,
@@ -42,16 +28,6 @@ void add_choice(CLI::App& app, const std::string& name, const std::string& first
 }
 
 }  // namespace
-
-std::vector<std::string> operator_names() {
-    std::vector<std::string> names;
-    for (const OpRule* rule : all_rules()) {
-        const std::string id = rule->id;
-        names.push_back(id.substr(0, id.find('/')));
-    }
-    std::sort(names.begin(), names.end());
-    return names;
-}
 
 void add_verbose_option(CLI::App& app, CommonOptions& options) {
     app.add_flag_callback(
@@ -79,14 +55,7 @@ void add_plugin_option(CLI::App& app, CommonOptions& options) {
 
 void add_running_options(CLI::App& app, CommonOptions& options) {
     add_model_option(app, options);
-    add_value(app, "--backend", "LIST",
-              "Backends in order of preference: auto (default), cpu, vulkan:1 or vulkan:0,cpu",
-              [&options](const std::string& text) -> Status {
-                  VKS_ASSIGN(options.placement.backends, parse_list(text, "--backend"));
-                  return {};
-              });
-    add_values(app, "--op", "NAME=BACKEND", "Backend of one operator, e.g. mla_attention=cpu; repeatable",
-               [&options](const std::string& text) { return add_operator(text, options.placement.op_backend); });
+    add_placement_options(app, options.placement);
     add_plugin_option(app, options);
     add_choice(app, "--math", "f32", "half", "Arithmetic and latent cache: half (default) or f32", options.half);
     add_choice(app, "--precision", "w8a16", "w8a8", "Inputs of FP8 weights: w8a16 (default, unquantised) or w8a8",

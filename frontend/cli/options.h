@@ -39,8 +39,6 @@ void add_running_options(CLI::App& app, CommonOptions& options);
 Result<std::filesystem::path> model_dir(const CommonOptions& options);
 // What the options say to the engine; context, chunk and outputs are the subcommand's.
 EngineOptions engine_options(const CommonOptions& options);
-// Names that --op may use, in alphabetical order.
-std::vector<std::string> operator_names();
 
 // --temp and its kin.
 struct SamplingArgs {

@@ -32,7 +32,7 @@ public:
     const std::shared_ptr<const Checkpoint>& checkpoint() const { return checkpoint_; }
     const ModelConfig& config() const { return checkpoint_->config(); }
     const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
-    Engine& engine() { return *engine_; }
+    Engine& engine() const { return *engine_; }
 
     // Ids that end a text.
     std::vector<int32_t> eos_ids() const;

@@ -121,7 +121,7 @@ Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
 
 Engine::Size Engine::size_for(int module, size_t tokens) const {
     const std::array<Part, kSizes>& parts = modules_[size_t(module)].parts;
-    if (prompt_ && !placement_.prefill.empty()) return kChunk;
+    if (prompt_ && !placement_.prefill.empty() && int64_t(tokens) <= parts[kChunk].max_tokens) return kChunk;
     if (tokens == 1) return kSingle;
     // Only verify() wants every row of the main model.
     if (prompt_ && module == 0) return kChunk;

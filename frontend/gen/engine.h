@@ -91,12 +91,15 @@ public:
     // Begins to make the plans of another placement, in the background; steps go on. Takes the place of one that was
     // begun and not committed. An error, such as a name that means no device, begins nothing.
     Status prepare(const Placement& to);
-    // commit() would not have to wait.
-    bool ready() const { return building_ && building_->ready(); }
     // Between two steps, after prepare(): waits for the plans, moves the latent caches, goes on with the new plans and
     // gives the memory of the old ones back. What the last step gave (logits, traces) can't be read after it. After an
     // error all is as it was. Rows whose only copies were on a lost device are gone: see Swap::rows.
     Result<Swap> commit();
+    // Between two steps: loads a plugin's library anew, from its file as it is now, and goes on with it where the old
+    // one was used, which is given up. After an error all is as it was.
+    Result<Swap> reload(const std::string& plugin);
+    // What was prepared isn't wanted after all.
+    void abandon() { building_.reset(); }
     const Placement& placement() const { return placement_; }
 
     // What ran where: "fp8_gemm" -> "cpu".  Several devices: "cpu,vulkan".

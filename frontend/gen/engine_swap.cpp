@@ -25,6 +25,26 @@ Status Engine::prepare(const Placement& to) {
     return {};
 }
 
+Result<Swap> Engine::reload(const std::string& plugin) {
+    building_.reset();
+    VKS_TRY(registry_->replace(plugin));
+    const auto moved = [&]() -> Result<Swap> {
+        VKS_ASSIGN(std::vector<PlanRequest> requests, requests(placement_));
+        wanted_ = placement_;
+        const auto& old = registry_->replaced();
+        const bool known = std::any_of(old.begin(), old.end(), [&](const Device* d) { return plans_->knows(*d); });
+        building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests), known);
+        return commit();
+    };
+    Result<Swap> swap = moved();
+    if (swap) {
+        registry_->retire();
+    } else {
+        registry_->restore();
+    }
+    return swap;
+}
+
 Result<Swap> Engine::commit() {
     CHECK(building_, "nothing was prepared");
     const auto start = Clock::now();

@@ -142,7 +142,9 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
     };
     const auto full = [&] { return left().first > 0 ? std::optional<Finish>{} : left().second; };
     std::optional<Finish> finish = full();
+    SwapSchedule swaps(engine_, options.swaps, out.swaps);
     while (!finish) {
+        swaps.at(std::ssize(out.ids));
         if (speculator.used_up()) VKS_TRY(speculator.step(left().first - 1));
         VKS_ASSIGN(const int32_t id, speculator.next());
         out.ids.push_back(id);
@@ -155,6 +157,7 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
         finish = eos || text.stopped() ? Finish::kStop : full();
         if (!finish && is_set(hooks.interrupted)) finish = Finish::kInterrupted;
     }
+    swaps.finish(std::ssize(out.ids));
     out.finish = *finish;
     out.mtp = speculator.stats();
     out.logits_hash = hash_row(speculator.row());  // also of a run that was to generate nothing

@@ -15,6 +15,7 @@
 #include "frontend/gen/sampler.h"
 #include "frontend/gen/sequence.h"
 #include "frontend/gen/speculative.h"
+#include "frontend/gen/swaps.h"
 #include "frontend/text/tokenizer.h"
 
 namespace vks {
@@ -33,6 +34,7 @@ struct GenerateOptions {
     int64_t max_tokens = -1;         // < 0: until the context is full
     std::vector<int32_t> eos_ids;    // generating one of them ends the text; it is among the ids, not in the text
     std::vector<std::string> stops;  // a stop string ends the text before it
+    std::vector<PlannedSwap> swaps;  // where operators run from then on
 };
 
 // What the caller wants to hear while it lasts; each may be empty.
@@ -53,10 +55,11 @@ struct Generation {
     std::vector<int32_t> ids;  // generated
     std::string text;          // of ids; special tokens and ids without an entry print nothing
     Finish finish = Finish::kLength;
-    int64_t reused = 0;        // of the prompt: already in the cache
-    Phase prefill;             // the rest of the prompt; gives the first id
-    Phase decode;              // every id after the first
-    SpeculationStats mtp;      // of the decode phase
+    int64_t reused = 0;    // of the prompt: already in the cache
+    Phase prefill;         // the rest of the prompt; gives the first id
+    Phase decode;          // every id after the first
+    SpeculationStats mtp;  // of the decode phase
+    std::vector<SwapEvent> swaps;
     uint64_t logits_hash = 0;  // FNV-1a of the bits of the last row of logits; 0 without one
 
     // Of the main model after the prompt.

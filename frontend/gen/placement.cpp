@@ -6,8 +6,8 @@ namespace vks {
 
 std::string Placement::text() const {
     std::string text = fmt::format("{}", fmt::join(backends, ","));
-    for (const auto& [op, backend] : op_backend) text += fmt::format("; {} on {}", op, backend);
-    if (!prefill.empty()) text += fmt::format("; prompt on {}", fmt::join(prefill, ","));
+    for (const auto& [op, backend] : op_backend) text += fmt::format("; {}={}", op, backend);
+    if (!prefill.empty()) text += fmt::format("; prefill={}", fmt::join(prefill, ","));
     return text;
 }
 

@@ -15,7 +15,7 @@ struct Placement {
     std::vector<std::string> prefill;               // instead of `backends` for steps of the prompt; empty: the same
     bool operator==(const Placement&) const = default;
 
-    // "vulkan,cpu; mla_attention on cpu; prompt on vulkan"
+    // "vulkan,cpu; mla_attention=cpu; prefill=vulkan"
     std::string text() const;
 };
 

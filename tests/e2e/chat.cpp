@@ -53,11 +53,11 @@ TEST(Chat, AnswersAsAFreshRunWould) {
 }
 
 TEST(Chat, ResetForgetsAndUnknownCommandsAreSaid) {
-    const Ran ran = chat("Hello\n/reset\nHello\n\n/backend vulkan\n/help\n/quit\nnever said\n");
+    const Ran ran = chat("Hello\n/reset\nHello\n\n/frontend vulkan\n/help\n/quit\nnever said\n");
     EXPECT_EQ(ran.status, 0) << ran.err;
     const size_t half = ran.out.size() / 2;
     EXPECT_EQ(ran.out.substr(0, half), ran.out.substr(half));
-    EXPECT_NE(ran.err.find("unknown command \"/backend vulkan\""), std::string::npos) << ran.err;
+    EXPECT_NE(ran.err.find("unknown command \"/frontend vulkan\""), std::string::npos) << ran.err;
     EXPECT_NE(ran.err.find("/reset"), std::string::npos) << ran.err;
 }
 

@@ -1,0 +1,83 @@
+#include "frontend/gen/swaps.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace vks {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+}  // namespace
+
+Placement Change::apply(const Placement& now, const Placement& start) const {
+    Placement then = now;
+    if (!backends.empty()) {
+        then.backends = backends;
+        then.op_backend = start.op_backend;
+    }
+    if (!op.first.empty()) then.op_backend[op.first] = op.second;
+    return then;
+}
+
+Status prepare(Engine& engine, const Change& change) {
+    // A plugin's file is taken as it is at that step, no earlier.
+    if (!change.reload.empty()) return {};
+    if (!change.op.first.empty() && !engine.where().contains(change.op.first))
+        return Error{Code::kUsage, fmt::format("operator {}: not used in this run", change.op.first)};
+    return engine.prepare(change.apply(engine.placement(), engine.options().placement));
+}
+
+Result<Swap> commit(Engine& engine, const Change& change) {
+    return change.reload.empty() ? engine.commit() : engine.reload(change.reload);
+}
+
+SwapSchedule::SwapSchedule(Engine& engine, std::vector<PlannedSwap> planned, std::vector<SwapEvent>& events)
+    : engine_(engine), planned_(std::move(planned)), events_(events) {
+    std::stable_sort(planned_.begin(), planned_.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
+}
+
+void SwapSchedule::take_place(const PlannedSwap& planned, int64_t generated) {
+    const auto start = Clock::now();
+    auto swap = commit(engine_, planned.change);
+    SwapEvent event;
+    event.step = generated;
+    event.reason = planned.reason;
+    if (swap) {
+        event.swap = *std::move(swap);
+        event.swap.seconds = begin_seconds_ + seconds_since(start);
+    } else {
+        event.error = swap.error().text;
+    }
+    events_.push_back(std::move(event));
+}
+
+void SwapSchedule::at(int64_t generated) {
+    for (; next_ < planned_.size(); ++next_, begun_ = false) {
+        const PlannedSwap& planned = planned_[next_];
+        if (!begun_) {
+            const auto start = Clock::now();
+            if (const Status status = prepare(engine_, planned.change); !status) {
+                events_.push_back({generated, planned.reason, {}, 0, status.error().text});
+                continue;
+            }
+            begin_seconds_ = seconds_since(start);
+        }
+        begun_ = true;
+        if (planned.step > generated) return;
+        take_place(planned, generated);
+    }
+}
+
+void SwapSchedule::finish(int64_t generated) {
+    for (; next_ < planned_.size(); ++next_)
+        events_.push_back(
+            {generated, planned_[next_].reason, {}, 0, fmt::format("the text ended after {} tokens", generated)});
+    if (begun_) engine_.abandon();
+}
+
+}  // namespace vks
