@@ -1,8 +1,12 @@
 //! op       gemm/1, fp8_gemm/1   y[T,N] = x[T,K] w[N,K]^T. Bound: bytes of w for few rows of x, else arithmetic.
-//! variant  subgroup
+//! variant  subgroup coopmat
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef COOPMAT
+#include "lib/matrix.glsl"
+#else
 #include "lib/tile.glsl"
+#endif
 #include "gemm.h"
 
 layout(push_constant) uniform Push { GemmPush p; };

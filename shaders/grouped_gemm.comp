@@ -1,8 +1,12 @@
 //! op       grouped_gemm/1   y[r] = x[row[r]] w_e^T, r in [offset[e], offset[e+1]). Bound as gemm's, w of experts with rows.
-//! variant  subgroup addresses addresses_subgroup
+//! variant  subgroup coopmat addresses addresses_subgroup addresses_coopmat
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#ifdef COOPMAT
+#include "lib/matrix.glsl"
+#else
 #include "lib/tile.glsl"
+#endif
 #include "grouped_gemm.h"
 
 #ifdef ADDRESSES

@@ -17,11 +17,16 @@ int64_t x_rows(const Caps& caps, const Signature& s, const DenseArgs& at) {
         caps, {s.args[at.x], at.x_scale == DenseArgs::kNone ? Arg{} : s.args[at.x_scale], s.args[at.y]}, 1);
 }
 
+MatmulTypes types_of(const Signature& s, const DenseArgs& at) {
+    return {s.args[at.x].dtype, s.args[at.w].dtype, s.args[at.y].dtype, s.args[at.x].dim[1], s.args[at.w].rows()};
+}
+
 // `declared`: rows of x at their maximum.
 Matmul way(const Caps& caps, const Signature& s, const DenseArgs& at, bool many, int64_t declared) {
-    const MatmulTypes types{s.args[at.x].dtype, s.args[at.w].dtype, s.args[at.y].dtype, s.args[at.x].dim[1],
-                            s.args[at.w].rows()};
-    return many ? many_rows(caps, "gemm", types, 64) : few_rows(caps, "gemm", types, declared);
+    const MatmulTypes types = types_of(s, at);
+    if (!many) return few_rows(caps, "gemm", types, declared);
+    if (without_matrices(caps, "gemm", types).empty()) return matrix_rows(caps, "gemm", types, 2, 4);
+    return many_rows(caps, "gemm", types, 64);
 }
 
 bool many(const Caps& caps, const Signature& s, const DenseArgs& at) {
@@ -37,7 +42,7 @@ Recipe dense_recipe(const Caps& caps, const Signature& s, const DenseArgs& at) {
     const int64_t rows = s.args[at.x].rows();
     recipe.programs.push_back(way(caps, s, at, false, rows).program);
     if (many(caps, s, at)) recipe.programs.push_back(way(caps, s, at, true, rows).program);
-    recipe.variant = matmul_name(recipe.programs);
+    recipe.variant = matmul_name(recipe.programs, without_matrices(caps, "gemm", types_of(s, at)));
     return recipe;
 }
 

@@ -8,6 +8,7 @@
 
 #include "plugins/args/options.h"
 #include "plugins/vulkan/fp8_check.h"
+#include "plugins/vulkan/matrices.h"
 #include "plugins/vulkan/stream.h"
 
 using namespace vks::vulkan;
@@ -22,7 +23,7 @@ void limit(Caps& caps, const std::string& text) {
     if (const auto tier = options.find("tier"); tier != options.end()) {
         if (tier->second < "1") caps.subgroup_arithmetic = caps.float16 = caps.storage16 = caps.storage8 = false;
         if (tier->second < "2") caps.integer_dot = false;
-        if (tier->second < "3") caps.cooperative_matrix = false;
+        if (tier->second < "3") caps.matrix = {};
     }
     if (const auto tune = options.find("tune"); tune != options.end()) caps.software = tune->second == "cpu";
     if (const auto binding = options.find("binding"); binding != options.end())
@@ -35,8 +36,8 @@ void limit(Caps& caps, const std::string& text) {
 
 vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     limit(gpu.caps, text);
-    // statistics=1: what compilers report of a pipeline can be asked for.
     const auto options = vks::args::parse_options(text.c_str());
+    // statistics=1: what compilers report of a pipeline can be asked for.
     const auto asked = options.find("statistics");
     const bool statistics = gpu.pipeline_statistics && asked != options.end() && asked->second == "1";
     create(statistics);
@@ -59,7 +60,10 @@ void vks_device::create(bool statistics) {
     const auto features =
         described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                              statistics ? static_cast<const void*>(&executables) : &features11);
+    MatrixFeatures matrices(gpu.caps.matrix);
+    features12.pNext = matrices.chain();
     features12.timelineSemaphore = VK_TRUE;
+    features12.vulkanMemoryModel = bool(gpu.caps.matrix);
     features12.bufferDeviceAddress = gpu.caps.addresses;
     features12.shaderFloat16 = gpu.caps.float16;
     features12.storageBuffer8BitAccess = gpu.caps.storage8;
@@ -70,6 +74,7 @@ void vks_device::create(bool statistics) {
     std::vector<const char*> extensions;
     if (gpu.memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     if (statistics) extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+    if (gpu.caps.matrix) extensions.push_back(kMatrixExtension);
     if (gpu.portability) extensions.push_back("VK_KHR_portability_subset");
     auto info = described<VkDeviceCreateInfo>(VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features);
     info.queueCreateInfoCount = 1;

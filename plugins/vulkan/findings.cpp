@@ -168,7 +168,7 @@ Finding about_tier(const Caps& caps) {
     lacks(caps.storage8, "8-bit storage");
     lacks(caps.addresses, "buffer addresses");
     lacks(caps.integer_dot, "accelerated integer dot product");
-    lacks(caps.cooperative_matrix, "cooperative matrix");
+    lacks(bool(caps.matrix), "cooperative matrix");
     const std::string text = "tier " + std::to_string(caps.tier()) + ", subgroups of " + std::to_string(caps.subgroup) +
                              (missing.empty() ? "" : "; without " + missing);
     if (caps.tier() > 0) return {VKS_FINDING_GOOD, "features", text, ""};

@@ -6,6 +6,8 @@
 #include <mutex>
 #include <vector>
 
+#include "plugins/vulkan/matrices.h"
+
 namespace vks::vulkan {
 namespace {
 
@@ -93,6 +95,7 @@ Gpu examine(VkPhysicalDevice handle) {
     if (compute == families.end()) gpu.unusable = "no compute queue";
     gpu.queue_family = uint32_t(compute - families.begin());
     gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    if (has_extension(handle, kMatrixExtension)) gpu.caps.matrix = find_matrices(gpu);
     gpu.portability = has_extension(handle, "VK_KHR_portability_subset");
     gpu.pipeline_statistics = has_extension(handle, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     return gpu;
@@ -170,7 +173,7 @@ void describe_memory(const Gpu& gpu, vks_info& info) {
 int Caps::tier() const {
     if (!subgroup_arithmetic || !float16 || !storage16) return 0;
     if (!integer_dot) return 1;
-    return cooperative_matrix ? 3 : 2;
+    return matrix ? 3 : 2;
 }
 
 std::span<const Gpu> gpus(std::string& reason) {
@@ -188,12 +191,12 @@ void describe(const Gpu& gpu, vks_info* out) {
         std::snprintf(full.detail, sizeof full.detail, "%s", gpu.unusable.c_str());
         full.flags |= VKS_DEVICE_UNUSABLE;
     } else {
-        std::snprintf(full.detail, sizeof full.detail, "%s, %s, Vulkan %u.%u, tier %d, subgroup %u%s%s%s%s",
-                      gpu.driver.c_str(), type_name(gpu.properties.deviceType),
-                      VK_API_VERSION_MAJOR(gpu.properties.apiVersion), VK_API_VERSION_MINOR(gpu.properties.apiVersion),
-                      caps.tier(), caps.subgroup, caps.float16 ? ", fp16" : "",
-                      caps.storage16 ? ", 16-bit storage" : "", caps.storage8 ? ", 8-bit storage" : "",
-                      caps.addresses ? ", addresses" : "");
+        std::snprintf(
+            full.detail, sizeof full.detail, "%s, %s, Vulkan %u.%u, tier %d, subgroup %u%s%s%s%s%s", gpu.driver.c_str(),
+            type_name(gpu.properties.deviceType), VK_API_VERSION_MAJOR(gpu.properties.apiVersion),
+            VK_API_VERSION_MINOR(gpu.properties.apiVersion), caps.tier(), caps.subgroup, caps.float16 ? ", fp16" : "",
+            caps.storage16 ? ", 16-bit storage" : "", caps.storage8 ? ", 8-bit storage" : "",
+            caps.addresses ? ", addresses" : "", caps.matrix ? (", matrices " + caps.matrix.text()).c_str() : "");
         describe_memory(gpu, full);
     }
     full.max_buffer = caps.max_allocation;

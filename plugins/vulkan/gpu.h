@@ -8,6 +8,15 @@
 
 namespace vks::vulkan {
 
+// A device's cooperative matrices of f16 with sums in f32: m x k times k x n, by subgroups of that many invocations.
+struct MatrixShape {
+    uint32_t m = 0, n = 0, k = 0, subgroup = 0;
+    bool ask = false;  // for subgroups of that size, as there are others
+
+    explicit operator bool() const { return m != 0; }
+    std::string text() const { return std::to_string(m) + "x" + std::to_string(n) + "x" + std::to_string(k); }
+};
+
 // What a device offers to operators. Limits are Vulkan's; everything optional is off where the device lacks it.
 struct Caps {
     uint32_t subgroup = 1;             // invocations
@@ -16,8 +25,8 @@ struct Caps {
     bool storage16 = false, storage8 = false;
     bool addresses = false;    // buffer device addresses
     bool integer_dot = false;  // reported accelerated
-    bool cooperative_matrix = false;
-    bool software = false;  // run by the CPU: no barrier, no reduction across lanes pays
+    MatrixShape matrix;        // none: no cooperative matrices that shaders here could use
+    bool software = false;     // run by the CPU: no barrier, no reduction across lanes pays
     uint32_t max_invocations = 256;
     uint32_t shared_bytes = 16384;
     uint32_t max_groups = 65535;  // per dimension: the smallest of the three

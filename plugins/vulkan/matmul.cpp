@@ -11,21 +11,29 @@ int64_t row_bytes(const Arg& a) {
     return a.row_elements() * abi::element_bytes(a.dtype);
 }
 
+// "gemm" and "subgroup": "gemm.subgroup"; "grouped_gemm.addresses" and that: "grouped_gemm.addresses_subgroup".
+std::string with(const std::string& shader, const char* capability) {
+    return shader + (shader.find('.') == std::string::npos ? '.' : '_') + capability;
+}
+
 std::string with_subgroups(const Caps& caps, const std::string& shader) {
-    const std::string variant = shader + (shader.find('.') == std::string::npos ? ".subgroup" : "_subgroup");
+    const std::string variant = with(shader, "subgroup");
     return caps.subgroup_arithmetic && has_shader(variant) ? variant : shader;
 }
 
 Program program_of(const Caps& caps, const std::string& shader, const MatmulTypes& t) {
-    const uint32_t loads = t.k % 16 != 0 ? 0 : 2;
     return {shader,
             1,
             {{"X", t.x},
              {"W", t.w},
              {"Y", t.y},
-             {"VECTOR", loads},
              {"PAIRS", t.columns % 2 == 0 ? 1 : 0},
              {"HALF", caps.fp8_by_half ? 1 : 0}}};
+}
+
+// The constant VECTOR.
+uint32_t loads(const MatmulTypes& t) {
+    return t.k % 16 != 0 ? 0 : 2;
 }
 
 void add(Program& program, std::initializer_list<std::pair<const char*, uint32_t>> constants) {
@@ -42,11 +50,12 @@ Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& 
     if (caps.software) {
         program.workgroup = std::clamp(subgroup, 4u, 16u);
         const bool broadcast = program.workgroup == subgroup && program.shader != shader;
-        add(program, {{"TEAM", 1}, {"ROWS", 4}, {"TOKENS", tokens}, {"BROADCAST", broadcast ? 1 : 0}});
+        add(program,
+            {{"VECTOR", loads(types)}, {"TEAM", 1}, {"ROWS", 4}, {"TOKENS", tokens}, {"BROADCAST", broadcast ? 1 : 0}});
         return {std::move(program), tokens, 4 * program.workgroup};
     }
     program.workgroup = std::clamp(subgroup, 32u, 64u);
-    add(program, {{"TEAM", program.workgroup}, {"ROWS", 2}, {"TOKENS", tokens}});
+    add(program, {{"VECTOR", loads(types)}, {"TEAM", program.workgroup}, {"ROWS", 2}, {"TOKENS", tokens}});
     return {std::move(program), tokens, 2};
 }
 
@@ -54,16 +63,49 @@ Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes&
     constexpr uint32_t kColumns = 64;
     Program program = program_of(caps, shader, types);
     program.workgroup = rows / 8 * (kColumns / 4);
-    add(program, {{"BM", rows}, {"BN", kColumns}, {"BK", caps.shared_bytes < 32768 ? 16 : 32}});
+    add(program,
+        {{"VECTOR", loads(types)}, {"BM", rows}, {"BN", kColumns}, {"BK", caps.shared_bytes < 32768 ? 16 : 32}});
     return {std::move(program), rows, kColumns};
 }
 
-std::string matmul_name(const std::vector<Program>& programs) {
+Matmul matrix_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t down,
+                   uint32_t across) {
+    const MatrixShape& shape = caps.matrix;
+    // A subgroup's sums and partial sums: 64 registers of 32 invocations.
+    const uint32_t side = shape.subgroup < 32 ? 16 : 32, rows = std::max(side, shape.m),
+                   columns = std::max(side, shape.n);
+    Program program = program_of(caps, with(shader, "coopmat"), types);
+    program.workgroup = down * across * shape.subgroup;
+    program.subgroup = shape.ask ? shape.subgroup : 0;
+    add(program, {{"BM", down * rows},
+                  {"BN", across * columns},
+                  {"BK", 32},
+                  {"TM", shape.m},
+                  {"TN", shape.n},
+                  {"TK", shape.k},
+                  {"AM", rows / shape.m},
+                  {"AN", columns / shape.n}});
+    return {std::move(program), down * rows, across * columns};
+}
+
+// Sums of f16 products are the f32 ones here (lib/matrix.glsl rounds nothing), yet what hardware does within a matrix
+// is its own affair: not under --math f32, whose activations are all f32.
+std::string without_matrices(const Caps& caps, const std::string& shader, const MatmulTypes& types) {
+    if (!caps.matrix) return "the device has none";
+    if (!has_shader(with(shader, "coopmat"))) return "not in this build";
+    if (caps.software) return "run by the CPU";
+    if (types.x != VKS_BF16 && types.y != VKS_BF16) return "f32";
+    if (types.x == VKS_F32 || types.w == VKS_F32) return "f32 operands";
+    if (types.k % 16 != 0) return "k % 16";
+    return {};
+}
+
+std::string matmul_name(const std::vector<Program>& programs, const std::string& without) {
     std::string name = programs.size() > 1 ? "tiles" : "rows";
-    const std::string& shader = programs[0].shader;
     for (const char* capability : {"addresses", "subgroup"})
-        if (shader.find(capability) != std::string::npos) name += std::string(", ") + capability;
-    return name;
+        if (programs[0].shader.find(capability) != std::string::npos) name += std::string(", ") + capability;
+    if (programs.back().shader.ends_with("coopmat")) return name + ", coopmat";
+    return name + (programs.size() == 1 || without.empty() ? "" : "; no coopmat: " + without);
 }
 
 int64_t rows_per_binding(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step) {

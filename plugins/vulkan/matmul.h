@@ -24,8 +24,15 @@ Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& 
 // Tiles in shared memory, of `rows` (a multiple of 8) rows of x. Not for devices run by the CPU.
 Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t rows);
 
-// "tiles, subgroup": what a recipe of such programs is called.
-std::string matmul_name(const std::vector<Program>& programs);
+// Tiles in shared memory for cooperative matrices: `down` times `across` subgroups, each of 32 rows of x and 32 of w,
+// or 16 and 16 where subgroups are small.
+Matmul matrix_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t down,
+                   uint32_t across);
+// Why that can't be used for such tensors; empty if it can.
+std::string without_matrices(const Caps& caps, const std::string& shader, const MatmulTypes& types);
+
+// "tiles, subgroup": what a recipe of such programs is called. `without`: why it has no matrices, or empty.
+std::string matmul_name(const std::vector<Program>& programs, const std::string& without = {});
 
 // Rows of a tensor too large for one binding, at most this many at a time, so that each piece begins at a multiple of
 // `step` rows and at an offset the device takes. 0: not even one such piece fits.

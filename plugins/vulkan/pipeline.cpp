@@ -9,6 +9,7 @@ namespace {
 std::string key_of(const Program& program) {
     std::string key = program.shader + '/' + std::to_string(program.workgroup);
     for (const auto& [name, value] : program.constants) key += std::string(" ") + name + '=' + std::to_string(value);
+    if (program.subgroup != 0) key += " subgroup=" + std::to_string(program.subgroup);
     return key;
 }
 
@@ -128,6 +129,13 @@ VkPipeline Pipelines::compile(const Shader& shader, const Program& program) {
                   module,
                   "main",
                   &specialization};
+    auto subgroups = described<VkPipelineShaderStageRequiredSubgroupSizeCreateInfo>(
+        VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO);
+    subgroups.requiredSubgroupSize = program.subgroup;
+    if (program.subgroup != 0) {
+        info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+        info.stage.pNext = &subgroups;
+    }
     info.layout = shader.layout;
     VkPipeline pipeline = VK_NULL_HANDLE;
     const VkResult result = vk_.vkCreateComputePipelines(device_, cache_, 1, &info, nullptr, &pipeline);

@@ -1,4 +1,5 @@
 // The library's one exported symbol and what it leads to: the handshake, the list of operators, the devices.
+#include <cstdlib>
 #include <vector>
 
 #include "plugins/vulkan/device.h"
@@ -31,6 +32,12 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
+// The environment's come after the caller's, and win.
+std::string with_environment(const char* options) {
+    const char* more = std::getenv("VKSEEK_VULKAN_OPTIONS");
+    return std::string(options ? options : "") + ';' + (more ? more : "");
+}
+
 // Options: tier=N, tune=cpu|gpu, binding=N, addresses=0, fp8=half|integer (device.cpp).
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
     return guarded(error, [&] {
@@ -40,7 +47,7 @@ vks_status open(const vks_host*, uint32_t index, const char* options, vks_device
         const std::span<const Gpu> all = gpus(reason);
         if (index >= all.size()) throw Failure(VKS_UNSUPPORTED, all.empty() ? reason : "vulkan: no such device");
         if (!all[index].unusable.empty()) throw Failure(VKS_UNSUPPORTED, all[index].unusable);
-        *out = std::make_unique<vks_device>(all[index], options ? options : "").release();
+        *out = std::make_unique<vks_device>(all[index], with_environment(options)).release();
         return vks_status{VKS_OK};
     });
 }

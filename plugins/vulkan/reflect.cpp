@@ -94,7 +94,8 @@ private:
             case spv::OpCapability:
                 out_.capabilities.push_back(w[0]);
                 break;
-            case spv::OpName:
+            case spv::OpName:  // a constant that is another's alias is its second name
+                if (w.size() < 2 || !at(w[0]).name.empty()) break;
                 for (const uint32_t word : w.subspan(1))
                     for (int shift = 0; shift < 32; shift += 8)
                         if (const char c = char(word >> shift & 0xff)) at(w[0]).name += c;

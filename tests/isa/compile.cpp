@@ -66,6 +66,9 @@ uint64_t spilled(const Statistics& all) {
     return sum;
 }
 
+// Its name is younger than some SPIR-V headers.
+constexpr uint32_t kCooperativeMatrix = 6022;
+
 struct Features {
     VkPhysicalDeviceVulkan12Features v12 =
         described<VkPhysicalDeviceVulkan12Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES);
@@ -76,7 +79,10 @@ struct Features {
     VkPhysicalDeviceVulkan11Properties properties =
         described<VkPhysicalDeviceVulkan11Properties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES);
 
-    explicit Features(VkPhysicalDevice device) {
+    bool matrices;
+
+    explicit Features(const vks_device& opened) : matrices(opened.caps().matrix) {
+        VkPhysicalDevice device = opened.gpu.handle;
         auto all = described<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &properties);
         vkGetPhysicalDeviceFeatures2(device, &v10);
         vkGetPhysicalDeviceProperties2(device, &all);
@@ -119,6 +125,8 @@ struct Features {
                 return subgroup(VK_SUBGROUP_FEATURE_SHUFFLE_BIT);
             case spv::CapabilityGroupNonUniformShuffleRelative:
                 return subgroup(VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT);
+            case kCooperativeMatrix:
+                return matrices;
             default:
                 return false;
         }
@@ -127,7 +135,7 @@ struct Features {
 
 class Table {
 public:
-    explicit Table(vks_device& device) : device_(device), features_(device.gpu.handle) {
+    explicit Table(vks_device& device) : device_(device), features_(device) {
         std::printf("## %s\n%s\n\n", device.gpu.properties.deviceName, device.gpu.driver.c_str());
         std::printf(
             "| op | shader | workgroup, constants | first asked by | registers | spilled | shared | waves | code |\n");

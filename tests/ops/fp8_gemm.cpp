@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <functional>
 
 #include "tests/ops/harness.h"
 
@@ -110,6 +112,57 @@ TEST(Fp8Gemm, LargeMatrix) {
             const Value scale = slice(w_scale, row / 128, 1);
             const double want = matmul(x, {}, slice(w, row, 1), scale).at(0);
             ASSERT_NEAR(y.at(row), want, 0.1) << "column " << row;  // 512 terms up to 1e3, which cancel
+        }
+    });
+}
+
+// bf16 reaches further than f16: as a whole, between rows, and along a row, also within 128 elements of it.
+TEST(Fp8Gemm, RangesOfActivations) {
+    const int64_t t = 20, n = 40, k = 272;
+    Random random(43);
+    const Value w = random.value(VKS_F8_E4M3, {n, k}, 100), w_scale = random.positive({1, 3}, 1e-4, 1e-2);
+    const std::vector<double> narrow = random.value(VKS_F32, {t, k}).doubles();
+    const std::function<int64_t(int64_t)> exponents[] = {[](int64_t column) { return column / 8; },
+                                                         [](int64_t column) { return -column / 8; },
+                                                         [](int64_t column) { return column < 128 ? 30 : -30; },
+                                                         [](int64_t) { return -90; }, [](int64_t) { return 60; }};
+    for (const auto& exponent : exponents) {
+        std::vector<double> wide = narrow;
+        for (int64_t i = 0; i < t * k; ++i)
+            wide[static_cast<size_t>(i)] *= std::exp2(double(5 * (i / k % 5 - 2) + exponent(i % k)));
+        const Value x = make(VKS_BF16, {t, k}, wide);
+        on_every_device([&](Device& device) {
+            const Value y = multiply(device, x, {}, w, w_scale);
+            for (int64_t row = 0; row < t; ++row)
+                expect_close("row", slice(y, row, 1), matmul(slice(x, row, 1), {}, w, w_scale), 4e-3);
+        });
+    }
+    on_every_device([&](Device& device) {
+        const Value y = multiply(device, zeros(VKS_BF16, {t, k}), {}, w, w_scale, VKS_BF16);
+        EXPECT_EQ(y.doubles(), std::vector<double>(size_t{t * n}));
+    });
+}
+
+// Infinity and NaN stay in their rows, which share tiles with others.
+TEST(Fp8Gemm, InfinityKeepsToItsRow) {
+    const int64_t t = 12, n = 9, k = 64;
+    Random random(44);
+    const Value w = random.value(VKS_F8_E4M3, {n, k}, 100), w_scale = make(VKS_F32, {1, 1}, {0.01});
+    Value x = random.value(VKS_BF16, {t, k});
+    const auto set = [&](int64_t row, int64_t column, uint16_t bits) {
+        std::memcpy(&x.bytes[static_cast<size_t>(2 * (row * k + column))], &bits, sizeof bits);
+    };
+    set(3, 5, 0xff80);
+    set(4, 40, 0x7fc0);
+    on_every_device([&](Device& device) {
+        const Value y = multiply(device, x, {}, w, w_scale);
+        for (int64_t row = 0; row < t; ++row) {
+            const Value found = slice(y, row, 1);
+            if (row == 3 || row == 4) {
+                for (const double v : found.doubles()) EXPECT_FALSE(std::isfinite(v)) << row;
+            } else {
+                expect_close("row", found, matmul(slice(x, row, 1), {}, w, w_scale), 4e-3);
+            }
         }
     });
 }

@@ -91,11 +91,17 @@ TEST(GroupedGemm, AllOnOneExpert) {
 
 // Lists longer than tiles hold, one of them empty, and rows that x doesn't have: zeros.
 TEST(GroupedGemm, LongListsAndRowsOutside) {
+    struct Types {
+        uint32_t x, w, y;
+    };
     Random random(114);
     on_every_device([&](Device& device) {
         for (bool listed : {true, false}) {
-            for (uint32_t x : {VKS_F32, VKS_F8_E4M3}) {
-                Case c = random_case(random, x, VKS_F8_E4M3, listed, 70, 144);
+            for (const auto& [x, w, y_type] :
+                 {Types{VKS_F32, VKS_F8_E4M3, VKS_F32}, Types{VKS_F8_E4M3, VKS_F8_E4M3, VKS_F32},
+                  Types{VKS_BF16, VKS_F8_E4M3, VKS_BF16}, Types{VKS_BF16, VKS_BF16, VKS_F32},
+                  Types{VKS_F8_E4M3, VKS_F8_E4M3, VKS_BF16}}) {
+                Case c = random_case(random, x, w, listed, 70, 144);
                 c.out_rows = 140;
                 c.offset = {0, 3, 3, 74, 75, 139};
                 if (listed) {
@@ -104,11 +110,11 @@ TEST(GroupedGemm, LongListsAndRowsOutside) {
                     c.x = random.value(x, {140, 144});
                     if (x == VKS_F8_E4M3) c.x_scale = random.positive({140, 2}, 0.1, 1);
                 }
-                expect_products("long", device, c, VKS_F32, 1e-5);
+                expect_products("long", device, c, y_type, y_type == VKS_F32 ? 1e-5 : 1e-2);
                 if (!listed) continue;
                 c.row[1] = 9;
                 c.row[74] = -1;
-                const Value y = multiply(device, c, VKS_F32);
+                const Value y = multiply(device, c, y_type);
                 for (int64_t r : {1, 74}) EXPECT_EQ(slice(y, r, 1).doubles(), std::vector<double>(70)) << "row " << r;
                 EXPECT_NE(y.at(2, 0), 0);
             }

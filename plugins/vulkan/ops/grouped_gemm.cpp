@@ -30,14 +30,23 @@ bool many(const Caps& caps, const Signature& s) {
     return !caps.software && y_of(s).rows() > kFewRows * int64_t(s.get<vks_grouped_gemm_params>().experts);
 }
 
+std::string shader_of(const Caps& caps) {
+    return by_address(caps) ? "grouped_gemm.addresses" : "grouped_gemm";
+}
+
+MatmulTypes types_of(const Signature& s) {
+    return {s.args[kX].dtype, s.args[kWeights].dtype, y_of(s).dtype, s.args[kX].dim[1], y_of(s).dim[1]};
+}
+
 // `declared`: rows of y at their maximum. Few rows at once when experts have few on average: a tile with less is as
 // dear.
 Matmul way(const Caps& caps, const Signature& s, bool many, int64_t declared) {
-    const std::string shader = by_address(caps) ? "grouped_gemm.addresses" : "grouped_gemm";
-    const MatmulTypes types{s.args[kX].dtype, s.args[kWeights].dtype, y_of(s).dtype, s.args[kX].dim[1], y_of(s).dim[1]};
+    const std::string shader = shader_of(caps);
+    const MatmulTypes types = types_of(s);
     const int64_t experts = s.get<vks_grouped_gemm_params>().experts;
-    return many ? many_rows(caps, shader, types, 32)
-                : few_rows(caps, shader, types, (declared + experts - 1) / experts);
+    if (!many) return few_rows(caps, shader, types, (declared + experts - 1) / experts);
+    if (without_matrices(caps, shader, types).empty()) return matrix_rows(caps, shader, types, 1, 4);
+    return many_rows(caps, shader, types, 32);
 }
 
 Recipe recipe(const Caps& caps, const Signature& s) {
@@ -47,7 +56,7 @@ Recipe recipe(const Caps& caps, const Signature& s) {
     const int64_t rows = y_of(s).rows();
     recipe.programs.push_back(way(caps, s, false, rows).program);
     if (many(caps, s)) recipe.programs.push_back(way(caps, s, true, rows).program);
-    recipe.variant = matmul_name(recipe.programs);
+    recipe.variant = matmul_name(recipe.programs, without_matrices(caps, shader_of(caps), types_of(s)));
     return recipe;
 }
 
