@@ -13,6 +13,8 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/abi/draft/findings.h"
+#include "backend/abi/draft/stats.h"
 #include "backend/abi/plugin.hpp"
 
 struct vks_device {};
@@ -195,7 +197,42 @@ void close_device(vks_device* device) {
     delete device;
     wrong("close", nullptr);
 }
-const void* extension(const char*) {
+
+vks_status stats_read(vks_device*, vks_stats*, vks_error* error) {
+    return wrong("stats", error);
+}
+vks_status findings_get(uint32_t, uint32_t, vks_finding* out, vks_error* error) {
+    if (bad("findings_endless")) {
+        out->grade = UINT64_MAX;
+        shout(out->topic);
+        shout(out->text);
+        shout(out->advice);
+        return VKS_OK;
+    }
+    return wrong("findings", error);
+}
+
+// Both extensions' tables: a size and a function.
+struct Extension {
+    uint64_t size;
+    const void* function;
+};
+const void* extension(const char* id) {
+    static const Extension small = {sizeof(uint64_t), nullptr}, without = {sizeof(Extension), nullptr},
+                           wild = {sizeof(Extension), nowhere<const void*>()}, data = {sizeof(Extension), &kBad},
+                           huge = {uint64_t{1} << 40, reinterpret_cast<const void*>(stats_read)};
+    static const vks_stats_api stats = {sizeof(vks_stats_api), stats_read};
+    static const vks_findings_api findings = {sizeof(vks_findings_api), findings_get};
+    wrong("extension", nullptr);
+    if (bad("extension_wild")) return nowhere<const void*>();
+    if (bad("extension_at_the_edge")) return at_the_edge(uint64_t{sizeof(Extension)});
+    if (bad("extension_small")) return &small;
+    if (bad("extension_huge")) return &huge;
+    if (bad("extension_without_function")) return &without;
+    if (bad("extension_wild_function")) return &wild;
+    if (bad("extension_data_function")) return &data;
+    if (kBad.starts_with("stats") && id == std::string_view(VKS_STATS_ID)) return &stats;
+    if (kBad.starts_with("findings") && id == std::string_view(VKS_FINDINGS_ID)) return &findings;
     return nullptr;
 }
 

@@ -5,6 +5,7 @@
 #include "backend/base/bad_input.h"
 #include "backend/exec/executor.h"
 #include "backend/graph/builder.h"
+#include "backend/registry/findings.h"
 #include "backend/registry/registry.h"
 #include "tests/abi/bad_plugins/copies.h"
 #include "tests/support/plugins.h"
@@ -180,6 +181,38 @@ TEST_F(Misbehaving, AVariantWithoutTerminator) {
     const Outcome outcome = run("variant_shouts");
     EXPECT_EQ(outcome.error, "");
     EXPECT_EQ(outcome.device, "variant_shouts");
+}
+
+// A table that is none is as good as none; what a right one's function does wrong is not taken for an answer.
+TEST_F(Misbehaving, Extensions) {
+    for (const char* way :
+         {"extension_throws", "extension_throws_int", "extension_wild", "extension_at_the_edge", "extension_small",
+          "extension_huge", "extension_without_function", "extension_wild_function", "extension_data_function",
+          "stats_throws", "stats_garbage", "findings_throws", "findings_garbage"}) {
+        SCOPED_TRACE(way);
+        const test::TempDir dir;
+        test::make_bad(dir, way);
+        Registry registry({dir.path()});
+        ASSERT_EQ(registry.devices().size(), 1u);
+        DeviceEntry& entry = *registry.devices()[0];
+        auto device = registry.open(entry, "");
+        ASSERT_TRUE(device) << device.error().text;
+        EXPECT_FALSE((*device)->stats());
+        EXPECT_EQ((*device)->health(), contains(way, "stats_") ? Health::kUnhealthy : Health::kOk);
+        EXPECT_TRUE(plugin_findings(*entry.plugin->table, 0).empty());
+    }
+}
+
+TEST_F(Misbehaving, FindingsWithoutAnEnd) {
+    const test::TempDir dir;
+    test::make_bad(dir, "findings_endless");
+    Registry registry({dir.path()});
+    ASSERT_EQ(registry.devices().size(), 1u);
+    const std::vector<Finding> list = plugin_findings(*registry.devices()[0]->plugin->table, 0);
+    ASSERT_EQ(list.size(), 64u);
+    EXPECT_EQ(list[0].grade, uint64_t{VKS_FINDING_FAULT});
+    EXPECT_EQ(list[0].text, one_line(list[0].text));
+    EXPECT_EQ(list[0].text.substr(0, 14), "A\\x1b\\xff\\x0aA");
 }
 
 }  // namespace
