@@ -20,7 +20,8 @@ Error write_error(const std::filesystem::path& path, int error) {
     return bad_input("output ({}): wanted to write it, found: {}", path.string(), std::strerror(error));
 }
 
-// The length, the JSON and spaces up to a multiple of 8, so that the data begins aligned.
+// The length, the JSON and spaces, so that the data begins at a multiple of 256: no Vulkan device asks for more of a
+// tensor it is to use where it lies.
 std::string encode_header(std::span<const TensorInfo> tensors) {
     std::string json = R"({"__metadata__":{"format":"pt"})";
     uint64_t at = 0;
@@ -33,7 +34,8 @@ std::string encode_header(std::span<const TensorInfo> tensors) {
         at = end;
     }
     json += '}';
-    json.resize((json.size() + 7) / 8 * 8, ' ');
+    constexpr size_t kAlignment = 256;
+    json.resize((sizeof(uint64_t) + json.size() + kAlignment - 1) / kAlignment * kAlignment - sizeof(uint64_t), ' ');
     const uint64_t length = json.size();
     std::string header(sizeof length, '\0');
     std::memcpy(header.data(), &length, sizeof length);

@@ -17,6 +17,7 @@ namespace {
 
 // Options take capabilities away, for tests and comparisons: tier=0 ... 4 leaves what that tier has at most, tune=cpu
 // or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes, addresses=0 does without them.
+// import=0 copies weights where they could be used in place.
 // fp8=half or integer says how e4m3 is decoded, which is otherwise tried (devices that only compile can't be asked).
 void limit(Caps& caps, const std::string& text) {
     const auto options = vks::args::parse_options(text.c_str());
@@ -37,6 +38,8 @@ void limit(Caps& caps, const std::string& text) {
 vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     limit(gpu.caps, text);
     const auto options = vks::args::parse_options(text.c_str());
+    if (const auto import = options.find("import"); import != options.end() && import->second == "0")
+        gpu.import_alignment = 0;
     // statistics=1: what compilers report of a pipeline can be asked for.
     const auto asked = options.find("statistics");
     const bool statistics = gpu.pipeline_statistics && asked != options.end() && asked->second == "1";
@@ -74,6 +77,7 @@ void vks_device::create(bool statistics) {
     std::vector<const char*> extensions;
     if (gpu.memory_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     if (statistics) extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+    if (gpu.import_alignment) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     if (gpu.caps.matrix) extensions.push_back(kMatrixExtension);
     if (gpu.portability) extensions.push_back("VK_KHR_portability_subset");
     auto info = described<VkDeviceCreateInfo>(VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features);
@@ -136,14 +140,14 @@ vks_status buffer_create(vks_device* device, uint64_t bytes, uint32_t kind, void
         if (kind > VKS_BUFFER_IMPORT) throw Failure(VKS_UNSUPPORTED, "buffer kind " + std::to_string(kind));
         if ((kind == VKS_BUFFER_IMPORT) != (import != nullptr))
             throw Failure(VKS_INVALID, "buffer: wanted a host range for IMPORT, and only then");
-        // Files put tensors at any byte, devices want them aligned: a copy it is.
-        if (kind == VKS_BUFFER_IMPORT) throw Failure(VKS_UNSUPPORTED, "buffer: host memory is not imported");
         auto buffer = std::make_unique<vks_buffer>();
         buffer->device = device;
         buffer->bytes = bytes;
         buffer->kind = kind;
         buffer->id = device->next_id();
-        buffer->range = device->heap->allocate(bytes, kind == VKS_BUFFER_HOST ? Memory::kHost : Memory::kDevice);
+        buffer->range = kind == VKS_BUFFER_IMPORT
+                            ? device->heap->import(import, bytes)
+                            : device->heap->allocate(bytes, kind == VKS_BUFFER_HOST ? Memory::kHost : Memory::kDevice);
         *out = buffer.release();
         return vks_status{VKS_OK};
     });

@@ -75,6 +75,15 @@ void ask(Gpu& gpu) {
     caps.max_allocation = properties11.maxMemoryAllocationSize;
 }
 
+uint64_t import_alignment(VkPhysicalDevice handle) {
+    if (!has_extension(handle, VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME)) return 0;
+    auto host = described<VkPhysicalDeviceExternalMemoryHostPropertiesEXT>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT);
+    auto properties = described<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &host);
+    vkGetPhysicalDeviceProperties2(handle, &properties);
+    return host.minImportedHostPointerAlignment;
+}
+
 Gpu examine(VkPhysicalDevice handle) {
     Gpu gpu;
     gpu.handle = handle;
@@ -95,6 +104,7 @@ Gpu examine(VkPhysicalDevice handle) {
     if (compute == families.end()) gpu.unusable = "no compute queue";
     gpu.queue_family = uint32_t(compute - families.begin());
     gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+    gpu.import_alignment = import_alignment(handle);
     if (has_extension(handle, kMatrixExtension)) gpu.caps.matrix = find_matrices(gpu);
     gpu.portability = has_extension(handle, "VK_KHR_portability_subset");
     gpu.pipeline_statistics = has_extension(handle, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);

@@ -44,6 +44,7 @@ struct Gpu {
     std::string unusable;             // why, or empty
     uint8_t uuid[VK_UUID_SIZE] = {};  // of device and driver together: caches are kept by it
     uint32_t queue_family = 0;
+    uint64_t import_alignment = 0;  // of host memory the device can use where it lies; 0: none
     bool memory_budget = false, portability = false, pipeline_statistics = false;
     Caps caps;  // fp8_by_half not known yet
 };

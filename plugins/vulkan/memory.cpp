@@ -1,5 +1,7 @@
 #include "plugins/vulkan/memory.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <bit>
 
@@ -11,6 +13,7 @@ struct Block {
     std::byte* mapped = nullptr;
     uint64_t address = 0, bytes = 0;
     uint32_t type = 0;
+    bool imported = false;
     std::map<uint64_t, uint64_t> free;  // offset → bytes; neighbours are merged
 };
 
@@ -19,6 +22,8 @@ namespace {
 // Small enough to waste little on an 8 GB card, large enough for 689 GB in a few thousand.
 constexpr uint64_t kBlockBytes = uint64_t{64} << 20;
 constexpr uint64_t kLargeBlockFrom = uint64_t{8} << 20;  // ranges from here on get a block of their own
+constexpr uint64_t kImportFrom = uint64_t{256} << 10;    // an import is a block of its own: smaller ones are copied
+constexpr auto kHostMemory = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
 
 constexpr VkMemoryPropertyFlags kVisible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 constexpr VkMemoryPropertyFlags kUnified =
@@ -87,13 +92,17 @@ void Heap::check_budget(uint64_t bytes, uint32_t type) const {
     }
 }
 
-Block& Heap::make_block(uint64_t bytes, uint32_t type) {
-    check_budget(bytes, type);
+// host: the block is that memory, and nothing is allocated.
+Block& Heap::make_block(uint64_t bytes, uint32_t type, void* host) {
+    if (!host) check_budget(bytes, type);
     Block& block = blocks_.emplace_back();
     block.bytes = bytes;
     block.type = type;
     try {
-        auto buffer = described<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO);
+        auto external =
+            described<VkExternalMemoryBufferCreateInfo>(VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
+        external.handleTypes = kHostMemory;
+        auto buffer = described<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, host ? &external : nullptr);
         buffer.size = bytes;
         buffer.usage =
             VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
@@ -105,15 +114,22 @@ Block& Heap::make_block(uint64_t bytes, uint32_t type) {
             throw Failure(VKS_UNSUPPORTED, "memory: this type holds no storage buffers");
         auto flags = described<VkMemoryAllocateFlagsInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO);
         flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
+        auto import = described<VkImportMemoryHostPointerInfoEXT>(VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
+                                                                  gpu_.caps.addresses ? &flags : nullptr);
+        import.handleType = kHostMemory;
+        import.pHostPointer = host;
         auto allocate = described<VkMemoryAllocateInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                                        gpu_.caps.addresses ? &flags : nullptr);
-        allocate.allocationSize = needed.size;
+                                                        host ? static_cast<const void*>(&import) : import.pNext);
+        allocate.allocationSize = host ? bytes : needed.size;
         allocate.memoryTypeIndex = type;
         vk_check(vk_.vkAllocateMemory(device_, &allocate, nullptr, &block.memory), "vkAllocateMemory");
         ++allocations_;
         vk_check(vk_.vkBindBufferMemory(device_, block.buffer, block.memory, 0), "vkBindBufferMemory");
         const VkMemoryPropertyFlags properties = types_.memoryTypes[type].propertyFlags;
-        if ((properties & kVisible) == kVisible && (unified_ || !(properties & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))) {
+        if (host) {
+            block.mapped = static_cast<std::byte*>(host);
+        } else if ((properties & kVisible) == kVisible &&
+                   (unified_ || !(properties & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))) {
             void* mapped = nullptr;
             vk_check(vk_.vkMapMemory(device_, block.memory, 0, VK_WHOLE_SIZE, 0, &mapped), "vkMapMemory");
             block.mapped = static_cast<std::byte*>(mapped);
@@ -154,6 +170,41 @@ bool Heap::take(Block& block, uint64_t bytes, Range& range) const {
     return false;
 }
 
+// A type for such memory that needs no flushing; kNoType if there is none.
+uint32_t Heap::import_type(void* host) const {
+    auto found = described<VkMemoryHostPointerPropertiesEXT>(VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT);
+    if (vk_.vkGetMemoryHostPointerPropertiesEXT(device_, kHostMemory, host, &found) != VK_SUCCESS) return kNoType;
+    for (uint32_t i = 0; i < types_.memoryTypeCount; ++i)
+        if ((found.memoryTypeBits & 1u << i) && (types_.memoryTypes[i].propertyFlags & kVisible) == kVisible) return i;
+    return kNoType;
+}
+
+Range Heap::import(void* host, uint64_t bytes) {
+    const auto refuse = [](const char* why) { throw Failure(VKS_UNSUPPORTED, std::string("import: ") + why); };
+    const uint64_t page = gpu_.import_alignment, own = uint64_t(sysconf(_SC_PAGESIZE));
+    // The whole pages at both ends are taken along: there is nothing to read beyond the last page of a mapping.
+    if (page == 0 || !unified_ || page > own) refuse("the device doesn't use host memory where it lies");
+    const uint64_t inside = uint64_t(reinterpret_cast<uintptr_t>(host)) % page;
+    if (inside % gpu_.caps.offset_alignment != 0) refuse("not at an offset that the device takes");
+    const uint64_t whole = (inside + bytes + page - 1) / page * page;
+    if (bytes < kImportFrom) refuse("small");
+    if (gpu_.caps.max_allocation != 0 && whole > gpu_.caps.max_allocation) refuse("too large");
+    const std::lock_guard lock(mutex_);
+    if (blocks_.size() >= gpu_.properties.limits.maxMemoryAllocationCount / 2) refuse("too many pieces of memory");
+    auto* begin = static_cast<std::byte*>(host) - inside;
+    const uint32_t type = import_type(begin);
+    if (type == kNoType) refuse("no type of memory for it");
+    try {
+        Block& block = make_block(whole, type, begin);
+        block.imported = true;
+        block.free.clear();
+        return {&block, block.buffer, inside, bytes, block.mapped + inside, block.address ? block.address + inside : 0};
+    } catch (const Failure& failure) {  // as some kernels do with files that can't be written
+        if (failure.status == VKS_DEVICE_LOST) throw;
+        throw Failure(VKS_UNSUPPORTED, std::string("import: ") + failure.what());
+    }
+}
+
 Range Heap::allocate(uint64_t bytes, Memory kind) {
     if (bytes > uint64_t{1} << 60) throw Failure(VKS_NO_MEMORY, "memory: wanted " + std::to_string(bytes) + " bytes");
     bytes = std::max<uint64_t>(1, (bytes + alignment_ - 1) / alignment_) * alignment_;
@@ -171,6 +222,11 @@ Range Heap::allocate(uint64_t bytes, Memory kind) {
 
 void Heap::release(const Range& range) {
     const std::lock_guard lock(mutex_);
+    if (range.block->imported) {
+        destroy_block(*range.block);
+        blocks_.remove_if([&](const Block& b) { return &b == range.block; });
+        return;
+    }
     std::map<uint64_t, uint64_t>& free = range.block->free;
     auto it = free.emplace(range.offset, range.bytes).first;
     if (const auto after = std::next(it); after != free.end() && it->first + it->second == after->first) {

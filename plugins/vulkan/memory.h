@@ -33,6 +33,9 @@ public:
 
     // Throws NO_MEMORY, naming the bytes wanted and free.
     Range allocate(uint64_t bytes, Memory kind);
+    // Host memory, page-aligned or not, as the device's own: nothing is copied, nothing may be written. Throws
+    // UNSUPPORTED where a copy has to do: on devices with memory of their own, for small or unaligned ranges.
+    Range import(void* host, uint64_t bytes);
     void release(const Range& range);
 
     uint64_t allocations() const { return allocations_; }  // vkAllocateMemory calls so far
@@ -40,7 +43,8 @@ public:
 
 private:
     uint32_t type_for(Memory kind) const;
-    Block& make_block(uint64_t bytes, uint32_t type);
+    Block& make_block(uint64_t bytes, uint32_t type, void* host = nullptr);
+    uint32_t import_type(void* host) const;
     void destroy_block(Block& block);
     void check_budget(uint64_t bytes, uint32_t type) const;
     bool take(Block& block, uint64_t bytes, Range& range) const;

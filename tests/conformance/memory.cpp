@@ -62,14 +62,15 @@ void check_import(Target& t, Report& report) {
     struct Free {
         void operator()(void* p) const { std::free(p); }
     };
-    const std::unique_ptr<void, Free> range(std::aligned_alloc(4096, 8192));
-    const auto data = pattern(8192, 5);
+    constexpr size_t kBytes = size_t{1} << 20;  // plugins may take the trouble for large tensors only
+    const std::unique_ptr<void, Free> range(std::aligned_alloc(4096, kBytes));
+    const auto data = pattern(kBytes, 5);
     std::memcpy(range.get(), data.data(), data.size());
     // A mapped file's tensors begin anywhere.
     for (const size_t at : {0, 256, 4}) {
         const std::string name = fmt::format("import at byte {} of a page", at);
         auto* first = static_cast<std::byte*>(range.get()) + at;
-        vks_buffer* buffer = t.buffer(8192 - at, VKS_BUFFER_IMPORT, first);
+        vks_buffer* buffer = t.buffer(kBytes - at, VKS_BUFFER_IMPORT, first);
         if (!buffer) {
             const std::string why = describe(t.status, t.error);
             if (promised && at % 256 == 0) {
@@ -79,7 +80,7 @@ void check_import(Target& t, Report& report) {
             }
             continue;
         }
-        std::vector<std::byte> back(8192 - at);
+        std::vector<std::byte> back(kBytes - at);
         const bool read = t.read(buffer, 0, back.data(), back.size());
         report.check(name, read && std::equal(back.begin(), back.end(), data.begin() + long(at)),
                      read ? "found other bytes" : describe(t.status, t.error));
