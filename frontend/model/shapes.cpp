@@ -12,7 +12,7 @@ namespace {
 
 constexpr YarnScaling kYarn40 = {40, 4096, 32, 1, 1, 1};
 
-// config.json of deepseek-ai/DeepSeek-V3; V3-0324, R1 and V3.1 have the same shape.
+// config.json of deepseek-ai/DeepSeek-V3; V3-0324 and R1 have the same.
 ModelConfig deepseek_v3() {
     ModelConfig c;
     c.vocab_size = 129280;
@@ -80,6 +80,36 @@ ModelConfig moonlight() {
     return c;
 }
 
+// ai-sage/GigaChat3-10B-A1.8B: values wider than keys, and every query projected directly.
+ModelConfig gigachat3() {
+    ModelConfig c = moonlight();
+    c.vocab_size = 128256;
+    c.hidden_size = 1536;
+    c.num_hidden_layers = 26;
+    c.num_nextn_predict_layers = 1;
+    c.max_position_embeddings = 262144;
+    c.num_attention_heads = 32;
+    c.v_head_dim = 192;
+    c.intermediate_size = 8960;
+    c.moe_intermediate_size = 1280;
+    c.n_shared_experts = 1;
+    c.num_experts_per_tok = 4;
+    c.routed_scaling_factor = 1;
+    c.rms_norm_eps = 1e-6;
+    c.rope_theta = 100000;
+    c.rope_scaling = YarnScaling{64, 4096, 32, 1, 1, 1};
+    c.bos_token_id = 1;
+    c.eos_token_ids = {2};
+    return c;
+}
+
+// The same weights as V3, made for activations whose scales are powers of two.
+ModelConfig deepseek_v31() {
+    ModelConfig c = deepseek_v3();
+    c.ue8m0_scales = true;
+    return c;
+}
+
 // The models bench/ compares speed on: 92 million parameters here, 1.14 billion below.
 ModelConfig bench_s() {
     ModelConfig c = deepseek_v3();
@@ -137,9 +167,16 @@ struct NamedShape {
     std::string_view name;
     ModelConfig (*make)();
 };
-constexpr NamedShape kShapes[] = {
-    {"deepseek-v3", deepseek_v3}, {"kimi-k2", kimi_k2}, {"moonlight-16b-a3b", moonlight}, {"demo", demo},
-    {"bench-s", bench_s},         {"bench-m", bench_m}};
+constexpr NamedShape kShapes[] = {{"deepseek-v3", deepseek_v3},
+                                  {"deepseek-v3-0324", deepseek_v3},
+                                  {"deepseek-r1", deepseek_v3},
+                                  {"deepseek-v3.1", deepseek_v31},
+                                  {"kimi-k2", kimi_k2},
+                                  {"moonlight-16b-a3b", moonlight},
+                                  {"gigachat3-10b-a1.8b", gigachat3},
+                                  {"demo", demo},
+                                  {"bench-s", bench_s},
+                                  {"bench-m", bench_m}};
 
 void set_experts(ModelConfig& c, int64_t experts) {
     const int64_t old_groups = c.n_group;

@@ -11,7 +11,7 @@
 
 namespace vks {
 
-// "deepseek-v3", "kimi-k2", "moonlight-16b-a3b", "demo", "bench-s", "bench-m".
+// "deepseek-v3" and its kin, "demo", "bench-s", "bench-m".
 std::vector<std::string_view> shape_names();
 
 // One of those, or the path of a config.json (a name that ends in .json or has a slash). FP8 unless the file says

@@ -34,6 +34,7 @@ TEST(Inspect, OtherKnownModels) {
         double parameters, active, precision;
     } models[] = {{"kimi-k2", 1026e9, 31.7e9, 0.5e9},
                   {"moonlight-16b-a3b", 16.0e9, 2.6e9, 0.05e9},
+                  {"gigachat3-10b-a1.8b", 10.6e9, 1.5e9, 0.5e9},
                   {"bench-s", 92.4e6, 41.05e6, 0.05e6},
                   {"bench-m", 1139.6e6, 250.45e6, 0.05e6}};
     for (const auto& model : models) {
