@@ -58,8 +58,11 @@ std::string stats_text(const ModelConfig& config, const ModelStats& stats) {
     std::string text = fmt::format("{}: {}\n", config.model_type, architecture(config));
     text += fmt::format("parameters   {}, {} active per token, MTP {} more\n", human_count(stats.parameters),
                         human_count(stats.active_parameters), human_count(stats.mtp_parameters));
-    text += fmt::format("KV cache     {} bytes per token (16 bits a value), 1/{:.1f} of plain multi-head attention\n",
-                        stats.kv_bytes_per_token, stats.plain_cache_ratio);
+    text += fmt::format(
+        "KV cache     {} bytes per token (16 bits a value), 1/{:.1f} of plain multi-head attention, 1/{:.1f} with "
+        "expanded "
+        "keys\n",
+        stats.kv_bytes_per_token, stats.plain_cache_ratio, stats.expanded_cache_ratio);
     text += fmt::format("context      {} tokens\n\n", config.max_position_embeddings);
     text += fmt::format("{:<16} {:>8} {:>14} {:>12}\n", "kind", "tensors", "parameters", "bytes");
     for (size_t k = 0; k < kTensorKindNames.size(); ++k) {
