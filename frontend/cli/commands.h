@@ -19,6 +19,7 @@ void add_devices(CLI::App& program, Action& action);
 void add_doctor(CLI::App& program, Action& action);
 void add_plugins(CLI::App& program, Action& action);
 void add_inspect(CLI::App& program, Action& action);
+void add_plan(CLI::App& program, Action& action);
 void add_synth(CLI::App& program, Action& action);
 void add_quantize(CLI::App& program, Action& action);
 

@@ -35,6 +35,7 @@ int run(int argc, char** argv) {
     vks::add_plugins(program, action);
     vks::add_doctor(program, action);
     vks::add_inspect(program, action);
+    vks::add_plan(program, action);
     vks::add_synth(program, action);
     vks::add_quantize(program, action);
     try {

@@ -15,16 +15,12 @@ namespace {
 // "NAME=BACKEND" of a known operator. `option` and `wanted` are for the message.
 Result<std::pair<std::string, std::string>> parse_operator(const std::string& text, std::string_view option,
                                                            std::string_view wanted) {
-    const size_t equals = text.find('=');
-    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
-        return usage_error("operator", option, wanted, quote(text, 80));
-    }
-    const std::string name = text.substr(0, equals);
+    VKS_ASSIGN(auto pair, parse_assignment(text, "operator", option, wanted));
     const std::vector<std::string> known = operator_names();
-    if (std::find(known.begin(), known.end(), name) == known.end()) {
-        return usage_error("operator", option, fmt::format("one of {}", fmt::join(known, " ")), quote(name, 80));
+    if (std::find(known.begin(), known.end(), pair.first) == known.end()) {
+        return usage_error("operator", option, fmt::format("one of {}", fmt::join(known, " ")), quote(pair.first, 80));
     }
-    return std::pair(name, text.substr(equals + 1));
+    return pair;
 }
 
 // The number that `text` begins with, which is cut off; -1: none.

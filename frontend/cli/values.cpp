@@ -175,4 +175,35 @@ Result<uint64_t> parse_size(const std::string& text, std::string_view option) {
     return static_cast<uint64_t>(*value * factor);
 }
 
+Result<double> parse_positive(const std::string& text, std::string_view option) {
+    const auto value = parse<double>(text);
+    if (!value || !std::isfinite(*value) || !(*value > 0)) {
+        return usage_error("rate", option, "a number above 0", quote(text, 40));
+    }
+    return *value;
+}
+
+Result<std::pair<std::string, std::string>> parse_assignment(const std::string& text, std::string_view what,
+                                                             std::string_view option, std::string_view wanted) {
+    const size_t equals = text.find('=');
+    if (equals == std::string::npos || equals == 0 || equals + 1 == text.size()) {
+        return usage_error(what, option, wanted, quote(text, 80));
+    }
+    return std::pair(text.substr(0, equals), text.substr(equals + 1));
+}
+
+Result<std::pair<std::string, uint64_t>> parse_memory(const std::string& text) {
+    VKS_ASSIGN(const auto pair, parse_assignment(text, "memory", "--memory", "DEV=SIZE"));
+    const std::string& name = pair.first;
+    const size_t colon = std::min(name.find(':'), name.size());
+    const auto plain = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_'; };
+    const bool whole = colon > 0 && std::all_of(name.begin(), name.begin() + static_cast<std::ptrdiff_t>(colon), plain);
+    const bool indexed = colon == name.size() || parse<uint32_t>(std::string_view(name).substr(colon + 1));
+    if (!whole || !indexed || name == "link" || name == "disk" || name == "file") {
+        return usage_error("device", "--memory", "cpu, vulkan:0 or the like", quote(name, 40));
+    }
+    VKS_ASSIGN(const uint64_t bytes, parse_size(pair.second, "--memory"));
+    return std::pair(name, bytes);
+}
+
 }  // namespace vks

@@ -44,5 +44,12 @@ Result<std::vector<std::string>> parse_list(const std::string& text, std::string
 
 // "2G": bytes; k, M, G and T are decimal. At least 1.
 Result<uint64_t> parse_size(const std::string& text, std::string_view option);
+// A finite number above 0.
+Result<double> parse_positive(const std::string& text, std::string_view option);
+// "NAME=VALUE", neither empty. `what` and `wanted` are for the message.
+Result<std::pair<std::string, std::string>> parse_assignment(const std::string& text, std::string_view what,
+                                                             std::string_view option, std::string_view wanted);
+// --memory: "vulkan:0=24G", a device's name and bytes.
+Result<std::pair<std::string, uint64_t>> parse_memory(const std::string& text);
 
 }  // namespace vks

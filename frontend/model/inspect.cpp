@@ -44,14 +44,20 @@ void finish(ModelStats& stats, const ModelConfig& c) {
 
 }  // namespace
 
+TensorBytes released_bytes(const ModelConfig& config, const TensorSpec& spec) {
+    const bool fp8 = config.fp8 && spec.may_be_fp8;
+    const int64_t width = fp8 ? 1 : spec.router_bias ? 4 : 2;
+    const int64_t scales = fp8 ? 4 * scale_blocks(spec.rows) * scale_blocks(spec.cols) : 0;
+    return {static_cast<uint64_t>(spec.elements() * width), static_cast<uint64_t>(scales)};
+}
+
 ModelStats shape_stats(const ModelConfig& config) {
     ModelStats stats;
     const Status status = for_each_tensor(config, [&](const TensorSpec& spec) -> Status {
         if (spec.optional) return {};
-        const bool fp8 = config.fp8 && spec.may_be_fp8;
-        const int64_t width = fp8 ? 1 : spec.router_bias ? 4 : 2;
-        add(stats, spec.kind, spec.elements(), static_cast<uint64_t>(spec.elements() * width));
-        if (fp8) add_scale(stats, spec, static_cast<uint64_t>(4 * scale_blocks(spec.rows) * scale_blocks(spec.cols)));
+        const TensorBytes bytes = released_bytes(config, spec);
+        add(stats, spec.kind, spec.elements(), bytes.weight);
+        if (bytes.scale > 0) add_scale(stats, spec, bytes.scale);
         count_parameters(stats, config, spec);
         return {};
     });

@@ -35,8 +35,13 @@ struct ModelStats {
     const KindStats& operator[](TensorKind kind) const { return kinds[static_cast<size_t>(kind)]; }
 };
 
-// By the configuration alone, with the types the release stores: FP8 and its scales if the configuration says so, else
-// bf16; router biases and scales f32.
+// What a weight takes in the release: FP8 and its scales if the configuration says so, else bf16; router biases f32.
+struct TensorBytes {
+    uint64_t weight = 0, scale = 0;
+};
+TensorBytes released_bytes(const ModelConfig& config, const TensorSpec& spec);
+
+// By the configuration alone, with released_bytes().
 ModelStats shape_stats(const ModelConfig& config);
 
 // With the types and bytes of the files.

@@ -32,6 +32,7 @@ public:
 private:
     Status emit(TensorSpec spec) {
         spec.layer = layer_;
+        spec.expert = expert_;
         if (mtp_) spec.kind = TensorKind::kMtp;
         return visit_(spec);
     }
@@ -89,9 +90,11 @@ private:
                       .kind = TensorKind::kRouter,
                       .rows = c.n_routed_experts,
                       .router_bias = true}));
-        for (int64_t e = 0; e < c.n_routed_experts; ++e) {
-            VKS_TRY(ffn("mlp.experts." + std::to_string(e) + ".", TensorKind::kExperts, c.moe_intermediate_size));
+        for (expert_ = 0; expert_ < c.n_routed_experts; ++expert_) {
+            const std::string name = "mlp.experts." + std::to_string(expert_) + ".";
+            VKS_TRY(ffn(name, TensorKind::kExperts, c.moe_intermediate_size));
         }
+        expert_ = -1;
         if (c.n_shared_experts == 0) return {};
         return ffn("mlp.shared_experts.", TensorKind::kSharedExperts, c.n_shared_experts * c.moe_intermediate_size);
     }
@@ -112,7 +115,7 @@ private:
 
     const ModelConfig& config_;
     const std::function<Status(const TensorSpec&)>& visit_;
-    int64_t layer_ = -1;
+    int64_t layer_ = -1, expert_ = -1;
     bool mtp_ = false;
     std::string prefix_;
 };

@@ -35,9 +35,10 @@ inline constexpr int64_t kScaleBlock = 128;
 struct TensorSpec {
     std::string name;
     TensorKind kind = TensorKind::kAttention;
-    int64_t layer = -1;  // -1: embedding, final norm, head
-    int64_t rows = 0;    // length of a vector
-    int64_t cols = 0;    // 0: a vector
+    int64_t layer = -1;   // -1: embedding, final norm, head
+    int64_t expert = -1;  // -1: not of a routed expert
+    int64_t rows = 0;     // length of a vector
+    int64_t cols = 0;     // 0: a vector
     bool may_be_fp8 = false;
     bool router_bias = false;  // e_score_correction_bias, f32 in the release
     bool embedding = false;    // a table of token embeddings, the MTP modules' copies too

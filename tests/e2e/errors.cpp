@@ -72,7 +72,7 @@ TEST(Errors, UsageSaysWhatWasWanted) {
 
 TEST(Errors, EverySubcommandHasHelp) {
     for (const char* command : {"generate", "chat", "logits", "perplexity", "tokenize", "detokenize", "render",
-                                "devices", "plugins", "inspect", "synth", "quantize"}) {
+                                "devices", "plugins", "inspect", "plan", "synth", "quantize"}) {
         const Ran ran = run_program({command, "--help"});
         EXPECT_EQ(ran.status, 0) << command;
         EXPECT_EQ(ran.err, "") << command;
