@@ -66,7 +66,7 @@ void vks_device::create(bool statistics) {
     MatrixFeatures matrices(gpu.caps.matrix);
     features12.pNext = matrices.chain();
     features12.timelineSemaphore = VK_TRUE;
-    features12.vulkanMemoryModel = bool(gpu.caps.matrix);
+    features12.vulkanMemoryModel = features12.vulkanMemoryModelDeviceScope = bool(gpu.caps.matrix);
     features12.bufferDeviceAddress = gpu.caps.addresses;
     features12.shaderFloat16 = gpu.caps.float16;
     features12.storageBuffer8BitAccess = gpu.caps.storage8;

@@ -50,7 +50,8 @@ MatrixShape find_matrices(const Gpu& gpu) {
     const auto list = reinterpret_cast<PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR>(
         vkGetInstanceProcAddr(volkGetLoadedInstance(), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR"));
     MatrixShape best = with_subgroup(gpu);
-    if (!features.cooperativeMatrix || !memory_model.vulkanMemoryModel || !list || best.subgroup == 0) return {};
+    const bool scopes = memory_model.vulkanMemoryModel && memory_model.vulkanMemoryModelDeviceScope;  // atomics have it
+    if (!features.cooperativeMatrix || !scopes || !list || best.subgroup == 0) return {};
     uint32_t count = 0;
     vk_check(list(gpu.handle, &count, nullptr), "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
     std::vector<VkCooperativeMatrixPropertiesKHR> found(
