@@ -139,6 +139,26 @@ TEST(MlaAttention, RowsOutsideTheSpanAreNotMet) {
     }
 }
 
+// A score that is not a number leaves none in the row: the NaN may be where no value comes from.
+TEST(MlaAttention, NotANumber) {
+    Random random(90);
+    const Inputs in = random_inputs(random, VKS_F32, 40, {0, 10, 10, 20, 30, 9}, {2, 20, 4, 0.3f});
+    Inputs holed = in;
+    std::fill_n(holed.cache.bytes.begin() + (12 * 24 + 21) * 4, 4,
+                std::byte{0xff});  // token 1 sees it, in the position's part
+    std::fill_n(holed.q_pe.bytes.begin() + (2 * 2 + 1) * 4 * 4, 4, std::byte{0xff});  // token 2, head 1
+    on_every_device([&](Device& device) {
+        const Value got = attend(device, holed), wanted = attend(device, in);
+        for (int64_t i = 0; i < got.count(); ++i) {
+            if (i / 40 == 1 || i / 20 == 5) {
+                EXPECT_TRUE(std::isnan(got.at(i))) << i;
+            } else {
+                EXPECT_EQ(got.at(i), wanted.at(i)) << i;
+            }
+        }
+    });
+}
+
 // Long spans of few tokens: devices split them. Around the sizes of pieces and of what is split into them.
 TEST(MlaAttention, LongSpansOfFewTokens) {
     Random random(87);
