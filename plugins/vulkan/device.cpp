@@ -63,8 +63,8 @@ void vks_device::create(bool statistics) {
     const auto features =
         described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                              statistics ? static_cast<const void*>(&executables) : &features11);
-    MatrixFeatures matrices(gpu.caps.matrix);
-    features12.pNext = matrices.chain();
+    MatrixFeatures matrices;
+    features12.pNext = matrices.chain(gpu.caps.matrix);
     features12.timelineSemaphore = VK_TRUE;
     features12.vulkanMemoryModel = features12.vulkanMemoryModelDeviceScope = bool(gpu.caps.matrix);
     features12.bufferDeviceAddress = gpu.caps.addresses;

@@ -52,7 +52,8 @@ Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& 
         const bool broadcast = program.workgroup == subgroup && program.shader != shader;
         add(program,
             {{"VECTOR", loads(types)}, {"TEAM", 1}, {"ROWS", 4}, {"TOKENS", tokens}, {"BROADCAST", broadcast ? 1 : 0}});
-        return {std::move(program), tokens, 4 * program.workgroup};
+        const uint32_t rows_of_w = 4 * program.workgroup;
+        return {std::move(program), tokens, rows_of_w};
     }
     program.workgroup = std::clamp(subgroup, 32u, 64u);
     add(program, {{"VECTOR", loads(types)}, {"TEAM", program.workgroup}, {"ROWS", 2}, {"TOKENS", tokens}});

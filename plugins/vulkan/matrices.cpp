@@ -63,22 +63,25 @@ MatrixShape find_matrices(const Gpu& gpu) {
     return best;
 }
 
-MatrixFeatures::MatrixFeatures(const MatrixShape& shape) {
-    if (!shape) return;
-    first_ = &matrices_;
-    matrices_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
-    matrices_.cooperativeMatrix = VK_TRUE;
-    if (!shape.ask) return;
-    subgroups_.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
-    subgroups_.subgroupSizeControl = subgroups_.computeFullSubgroups = VK_TRUE;
-    matrices_.pNext = &subgroups_;
+void* MatrixFeatures::chain(const MatrixShape& shape) {
+    if (!shape) return nullptr;
+    matrices.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR;
+    matrices.cooperativeMatrix = VK_TRUE;
+    if (shape.ask) {
+        subgroups.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_FEATURES;
+        subgroups.subgroupSizeControl = subgroups.computeFullSubgroups = VK_TRUE;
+        matrices.pNext = &subgroups;
+    }
+    return &matrices;
 }
 #else
 MatrixShape find_matrices(const Gpu&) {
     return {};
 }
 
-MatrixFeatures::MatrixFeatures(const MatrixShape&) {}
+void* MatrixFeatures::chain(const MatrixShape&) {
+    return nullptr;
+}
 #endif
 
 }  // namespace vks::vulkan

@@ -11,20 +11,14 @@ inline constexpr const char* kMatrixExtension = "VK_KHR_cooperative_matrix";
 // devices with the extension.
 MatrixShape find_matrices(const Gpu& gpu);
 
-// The features to create a device with, so that shaders may use matrices of that shape; none: null.
-class MatrixFeatures {
-public:
-    explicit MatrixFeatures(const MatrixShape& shape);
-    MatrixFeatures(const MatrixFeatures&) = delete;
-    MatrixFeatures& operator=(const MatrixFeatures&) = delete;
-    void* chain() { return first_; }
-
-private:
-    VkPhysicalDeviceSubgroupSizeControlFeatures subgroups_{};
+// The features to create a device with, so that shaders may use matrices.
+struct MatrixFeatures {
+    VkPhysicalDeviceSubgroupSizeControlFeatures subgroups{};
 #ifdef VK_KHR_cooperative_matrix
-    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices_{};
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR matrices{};
 #endif
-    void* first_ = nullptr;
+    // Fills these for matrices of that shape and gives the first; null for none. Points into this object.
+    void* chain(const MatrixShape& shape);
 };
 
 }  // namespace vks::vulkan
