@@ -3,6 +3,7 @@
 // inside.
 #include "plugins/cpu/pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -97,26 +98,46 @@ int usable_cores() {
     return cores < 1 ? 1 : cores;
 }
 
+// A run of items, taken from its front. On a cache line of its own.
+struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+};
+
 struct Pool::Impl {
     std::vector<std::thread> workers;
     bool spin = true;
     std::mutex region;  // held by the caller of the running region
 
     // The open region's description: written with the gate closed, read by those who passed it.
-    int64_t count = 0, grain = 1;
+    int64_t grain = 1, shares = 0;
     Body body = nullptr;
     void* context = nullptr;
-    std::atomic<int64_t> next{0};
+    std::unique_ptr<Share[]> share;  // one per thread, of which the region has the first `shares`
 
     std::atomic<uint32_t> gate{0};
     std::atomic<uint32_t> epoch{0};  // grows with every region; idle workers watch it
     std::atomic<bool> stop{false};
 
+    // Cuts [0, count) into as many shares as there are threads to work on it.
+    void divide(int64_t count) {
+        const int64_t pieces = (count + grain - 1) / grain;
+        shares = std::min(pieces, static_cast<int64_t>(workers.size()) + 1);
+        for (int64_t i = 0; i < shares; ++i) {
+            share[i].next.store(pieces * i / shares * grain, std::memory_order_relaxed);
+            share[i].end = std::min(count, pieces * (i + 1) / shares * grain);
+        }
+    }
+
+    // A thread's own share first: it reads on where its last piece ended. Then what others have left.
     void work(int worker) {
-        for (;;) {
-            const int64_t first = next.fetch_add(grain, std::memory_order_relaxed);
-            if (first >= count) return;
-            body(context, first, count - first < grain ? count : first + grain, worker);
+        for (int64_t i = 0; i < shares; ++i) {
+            Share& from = share[(worker + i) % shares];
+            for (;;) {
+                const int64_t first = from.next.fetch_add(grain, std::memory_order_relaxed);
+                if (first >= from.end) break;
+                body(context, first, std::min(first + grain, from.end), worker);
+            }
         }
     }
 
@@ -168,6 +189,7 @@ Pool::Pool(int threads) : impl_(std::make_unique<Impl>()) {
     Impl& impl = *impl_;
     // With more threads than cores a spinning one only keeps a working one from running.
     impl.spin = threads <= usable_cores();
+    impl.share = std::make_unique<Share[]>(static_cast<size_t>(std::max(threads, 1)));
     try {
         for (int worker = 1; worker < threads; ++worker) {
             impl.workers.emplace_back([&impl, worker] { impl.serve(worker); });
@@ -194,13 +216,12 @@ void Pool::run(int64_t count, int64_t grain, Body body, void* context) {
     }
     const std::lock_guard lock(impl.region);
     const Enter enter(&impl, 0);
-    impl.count = count;
     impl.grain = grain;
     impl.body = body;
     impl.context = context;
-    impl.next.store(0, std::memory_order_relaxed);
-    const int64_t wanted = count > grain && !impl.workers.empty() ? (count - 1) / grain : 0;
-    if (wanted == 0) {
+    impl.divide(count);
+    const int64_t wanted = impl.shares - 1;
+    if (wanted <= 0) {
         impl.work(0);
         return;
     }
