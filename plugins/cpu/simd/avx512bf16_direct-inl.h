@@ -1,0 +1,154 @@
+// GemmKernels::direct on vdpbf16ps: M rows of x, N rows of w decoded in registers. Part of gemm_avx512bf16.cpp.
+//
+// One row of x: one row of w at a time, which is memory's order; hardware prefetchers follow nothing better. More rows
+// of x: two rows of w, so that x is loaded half as often. A block of 128 is decoded once, then used row by row: its
+// vectors, the tables and M * N totals are what 32 registers hold.
+
+// What lies this far behind is fetched into L2 while a block is multiplied.
+constexpr int64_t kAhead = 8192;
+
+// A block of a row.
+template <class W>
+struct Quad {
+    Bits v[4];
+};
+template <class W>
+inline Quad<W> load_quad(const W* p, int64_t n, const Decoder& decoder) {
+    const Pair a = load_pair(p, n, decoder);
+    Pair b = {_mm512_setzero_si512(), _mm512_setzero_si512()};
+    if (n > 64) b = load_pair(p + 64, n - 64, decoder);
+    return {{a.first, a.second, b.first, b.second}};
+}
+
+// total[M][N] += x w^T over a block from k on, of which x has `vectors`: 4 or, at a row's end, 2.
+template <bool XScaled, int M, int N>
+inline void add_block(const Direct& d, const Quad<F8> (&w)[N], const float* const (&scale)[N],
+                      const uint16_t* const (&x)[M], int64_t k, int vectors, F32x16 (&total)[M][N]) {
+    const int64_t block = k / kScaleBlock;
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        F32x16 partial[N];
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) partial[n] = _mm512_setzero_ps();
+        VKS_AVX512BF16_UNROLL
+        for (int v = 0; v < 4; ++v) {
+            if (v >= vectors) break;
+            const Bits a = _mm512_loadu_si512(x[m] + k + v * kWidth);
+            VKS_AVX512BF16_UNROLL
+            for (int n = 0; n < N; ++n) partial[n] = dot2(partial[n], a, w[n].v[v]);
+        }
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) {
+            F32x16 both = _mm512_set1_ps(scale[n][block]);
+            if constexpr (XScaled) {  // a row of zeros has no scales
+                both = _mm512_mul_ps(both, _mm512_set1_ps(d.x_scale[m] ? d.x_scale[m][block] : 0.0f));
+            }
+            total[m][n] = _mm512_fmadd_ps(partial[n], both, total[m][n]);
+        }
+    }
+}
+
+// The same for weights without scales.
+template <bool, int M, int N>
+inline void add_block(const Direct&, const Quad<Bf16> (&w)[N], const float* const (&)[N], const uint16_t* const (&x)[M],
+                      int64_t k, int vectors, F32x16 (&total)[M][N]) {
+    VKS_AVX512BF16_UNROLL
+    for (int v = 0; v < 4; ++v) {
+        if (v >= vectors) break;
+        VKS_AVX512BF16_UNROLL
+        for (int m = 0; m < M; ++m) {
+            const Bits a = _mm512_loadu_si512(x[m] + k + v * kWidth);
+            VKS_AVX512BF16_UNROLL
+            for (int n = 0; n < N; ++n) total[m][n] = dot2(total[m][n], a, w[n].v[v]);
+        }
+    }
+}
+
+// Columns whose sums over lanes are formed together.
+constexpr int kSums = 4;
+
+// to[m][at + n] = x[m] w[column + at + n]^T for n < N; past the last column, that one again.
+template <bool XScaled, class W, int M, int N>
+inline void direct_tile(const Direct& d, const uint16_t* const (&x)[M], int64_t column, int at,
+                        F32x16 (&to)[M][kSums]) {
+    const Decoder decoder;
+    const W* w[N];
+    const float* scale[N];
+    F32x16 total[M][N];
+    VKS_AVX512BF16_UNROLL
+    for (int n = 0; n < N; ++n) {
+        const RowRef row = d.product->w.row(std::min(column + at + n, d.last - 1));
+        w[n] = static_cast<const W*>(row.data);
+        scale[n] = row.scale;
+        VKS_AVX512BF16_UNROLL
+        for (int m = 0; m < M; ++m) total[m][n] = _mm512_setzero_ps();
+    }
+    Quad<W> v[N];
+    int64_t k = 0;
+    for (; k + kScaleBlock <= d.k; k += kScaleBlock) {
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) {
+            v[n] = load_quad(w[n] + k, kScaleBlock, decoder);
+            fetch(w[n] + k, kAhead);
+            fetch(w[n] + k + 64, kAhead);
+        }
+        add_block<XScaled>(d, v, scale, x, k, 4, total);
+    }
+    if (k < d.k) {
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) v[n] = load_quad(w[n] + k, d.k - k, decoder);
+        add_block<XScaled>(d, v, scale, x, k, d.k - k > 64 ? 4 : 2, total);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        VKS_AVX512BF16_UNROLL
+        for (int n = 0; n < N; ++n) to[m][at + n] = total[m][n];
+    }
+}
+
+template <bool XScaled, class W, int M>
+void direct_rows(const Direct& d) {
+    constexpr int kN = M == 1 ? 1 : 2;
+    const Product& p = *d.product;
+    const int64_t y_bytes = p.y_stride * (p.y_dtype == VKS_F32 ? 4 : 2);
+    const uint16_t* x[M];
+    for (int m = 0; m < M; ++m) x[m] = static_cast<const uint16_t*>(d.x[m]);
+    for (int64_t column = d.first; column < d.last; column += kSums) {
+        F32x16 total[M][kSums];
+        VKS_AVX512BF16_UNROLL
+        for (int at = 0; at < kSums; at += kN) direct_tile<XScaled, W, M, kN>(d, x, column, at, total);
+        VKS_AVX512BF16_UNROLL
+        for (int m = 0; m < M; ++m) {
+            const __m128 s = sums(total[m][0], total[m][1], total[m][2], total[m][3]);
+            put(_mm512_zextps128_ps512(s), p.y + m * y_bytes, p.y_dtype, column,
+                std::min<int64_t>(d.last - column, kSums));
+        }
+    }
+}
+
+template <class W, int M>
+void direct_rows(const Direct& d) {
+    d.product->x.scale ? direct_rows<true, W, M>(d) : direct_rows<false, W, M>(d);
+}
+
+template <class W>
+void direct(const Direct& d) {
+    switch (d.rows) {
+        case 1:
+            return direct_rows<W, 1>(d);
+        case 2:
+            return direct_rows<W, 2>(d);
+        case 3:
+            return direct_rows<W, 3>(d);
+        case 4:
+            return direct_rows<W, 4>(d);
+        case 5:
+            return direct_rows<W, 5>(d);
+        case 6:
+            return direct_rows<W, 6>(d);
+        case 7:
+            return direct_rows<W, 7>(d);
+        default:
+            return direct_rows<W, 8>(d);
+    }
+}
