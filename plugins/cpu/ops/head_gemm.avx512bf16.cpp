@@ -22,6 +22,7 @@ VKS_AVX512BF16_BEGIN
 // A register tile: tokens by vectors of 16 columns.
 constexpr int kRows = 6, kVectors = 4;
 constexpr int64_t kColumns = 16 * kVectors;
+constexpr int64_t kFresh = 3;
 static_assert(kAbsorbColumns == kColumns);
 
 // 64 columns of two rows as four vectors of (upper row, lower row) pairs; n < 64 at the rows' end.
@@ -60,68 +61,112 @@ inline Pairs pair_rows(const Bf16* upper, const Bf16* lower, int64_t n, const De
     return pairs;
 }
 
-// group: [pairs, stride] dwords.
+// A group's rows as they are in w, 64 columns from `first` on of rows 2i and 2i + 1. Fetches the group after it.
+template <class W>
+struct Fresh {
+    const W* first;
+    int64_t stride, count, columns;
+    Decoder decoder;
+
+    Pairs operator()(int64_t i) const {
+        const W* upper = first + 2 * i * stride;
+        const W* lower = 2 * i + 1 < count ? upper + stride : nullptr;
+        fetch(upper);
+        if (lower) fetch(lower);
+        return pair_rows(upper, lower, columns, decoder);
+    }
+    void fetch(const W* p) const {
+        const char* next = reinterpret_cast<const char*>(p + kGroup * stride);
+        _mm_prefetch(next, _MM_HINT_T0);
+        if constexpr (sizeof(W) > 1) _mm_prefetch(next + 64, _MM_HINT_T0);
+    }
+};
+
+// That group, `c` columns into the item's.
+template <class W>
+Fresh<W> fresh_group(const Absorb& a, int64_t d, int64_t count, int64_t c) {
+    return {static_cast<const W*>(a.w.row(d).data) + a.column + c, a.w.stride, count, a.columns - c, {}};
+}
+
+// The same decoded before: [pairs, stride] dwords.
+struct Decoded {
+    const float* group;
+    int64_t stride;
+
+    Pairs operator()(int64_t i) const {
+        Pairs pairs;
+        VKS_AVX512BF16_UNROLL
+        for (int v = 0; v < kVectors; ++v) pairs.v[v] = _mm512_loadu_si512(group + i * stride + 16 * v);
+        return pairs;
+    }
+};
+
 template <class W>
 void decode(const Absorb& a, int64_t d, int64_t count, const AbsorbSpace& space) {
-    const Decoder decoder;
-    for (int64_t r = 0; r < count; r += 2) {
-        const W* upper = static_cast<const W*>(a.w.row(d + r).data) + a.column;
-        const W* lower = r + 1 < count ? static_cast<const W*>(a.w.row(d + r + 1).data) + a.column : nullptr;
-        float* to = space.group + r / 2 * space.stride;
-        for (int64_t c = 0; c < a.columns; c += kColumns) {
-            const Pairs pairs = pair_rows(upper + c, lower ? lower + c : nullptr, a.columns - c, decoder);
+    for (int64_t c = 0; c < a.columns; c += kColumns) {
+        const Fresh<W> fresh = fresh_group<W>(a, d, count, c);
+        for (int64_t i = 0; i < (count + 1) / 2; ++i) {
+            const Pairs pairs = fresh(i);
+            float* to = space.group + i * space.stride + c;
             VKS_AVX512BF16_UNROLL
-            for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(to + c + 16 * v, pairs.v[v]);
+            for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(to + 16 * v, pairs.v[v]);
         }
     }
 }
 
-// sums[M, 64] += scale * x[M, pairs] group[pairs, 64]
-template <int M>
-void accumulate(const uint32_t* x, int64_t x_stride, const float* group, float* sums, int64_t stride, int64_t pairs,
-                float scale) {
+// A tile of sums, its tokens' pairs of x, what it is multiplied with.
+struct Tile {
+    const uint32_t* x;
+    int64_t x_stride;
+    float* sums;
+    int64_t stride;
+    int64_t pairs;
+    float scale;
+};
+
+// sums[M, 64] += scale * x[M, pairs] w[pairs, 64]
+template <int M, class Source>
+void accumulate(const Tile& t, const Source& source) {
     F32x16 acc[M][kVectors];
     VKS_AVX512BF16_UNROLL
     for (int m = 0; m < M; ++m) {
         VKS_AVX512BF16_UNROLL
         for (int v = 0; v < kVectors; ++v) acc[m][v] = _mm512_setzero_ps();
     }
-    for (int64_t d = 0; d < pairs; ++d, group += stride) {
-        Bits w[kVectors];
-        VKS_AVX512BF16_UNROLL
-        for (int v = 0; v < kVectors; ++v) w[v] = _mm512_loadu_si512(group + 16 * v);
+    for (int64_t i = 0; i < t.pairs; ++i) {
+        const Pairs w = source(i);
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) {
-            const Bits factor = _mm512_set1_epi32(static_cast<int>(x[m * x_stride + d]));
+            const Bits factor = _mm512_set1_epi32(static_cast<int>(t.x[m * t.x_stride + i]));
             VKS_AVX512BF16_UNROLL
-            for (int v = 0; v < kVectors; ++v) acc[m][v] = dot2(acc[m][v], factor, w[v]);
+            for (int v = 0; v < kVectors; ++v) acc[m][v] = dot2(acc[m][v], factor, w.v[v]);
         }
     }
     VKS_AVX512BF16_UNROLL
     for (int m = 0; m < M; ++m) {
         VKS_AVX512BF16_UNROLL
         for (int v = 0; v < kVectors; ++v) {
-            float* to = sums + m * stride + 16 * v;
-            _mm512_storeu_ps(to, _mm512_fmadd_ps(acc[m][v], _mm512_set1_ps(scale), _mm512_loadu_ps(to)));
+            float* to = t.sums + m * t.stride + 16 * v;
+            _mm512_storeu_ps(to, _mm512_fmadd_ps(acc[m][v], _mm512_set1_ps(t.scale), _mm512_loadu_ps(to)));
         }
     }
 }
 
-void accumulate_rows(int64_t rows, const uint32_t* x, int64_t x_stride, const float* group, float* sums, int64_t stride,
-                     int64_t pairs, float scale) {
+template <class Source>
+void accumulate_rows(int64_t rows, const Tile& t, const Source& source) {
     switch (rows) {
         case 1:
-            return accumulate<1>(x, x_stride, group, sums, stride, pairs, scale);
+            return accumulate<1>(t, source);
         case 2:
-            return accumulate<2>(x, x_stride, group, sums, stride, pairs, scale);
+            return accumulate<2>(t, source);
         case 3:
-            return accumulate<3>(x, x_stride, group, sums, stride, pairs, scale);
+            return accumulate<3>(t, source);
         case 4:
-            return accumulate<4>(x, x_stride, group, sums, stride, pairs, scale);
+            return accumulate<4>(t, source);
         case 5:
-            return accumulate<5>(x, x_stride, group, sums, stride, pairs, scale);
+            return accumulate<5>(t, source);
         default:
-            return accumulate<kRows>(x, x_stride, group, sums, stride, pairs, scale);
+            return accumulate<kRows>(t, source);
     }
 }
 
@@ -160,14 +205,25 @@ void absorb_head(const Absorb& a) {
     int64_t pair = 0;
     for (int64_t d = 0; d < a.nope;) {
         const int64_t count = absorb_group(a, d), pairs = (count + 1) / 2;
-        decode<W>(a, d, count, space);
+        // Up to kFresh tokens are served while a row is being decoded; for more it is done beforehand, once.
+        const bool fresh = a.rows <= kFresh;
+        if (!fresh) decode<W>(a, d, count, space);
         const float* scales = a.w.row(d).scale;
         for (int64_t t = 0; t < a.rows; t += kRows) {
-            const auto* x = reinterpret_cast<const uint32_t*>(space.x + t * space.x_stride) + pair;
+            Tile tile = {.x = reinterpret_cast<const uint32_t*>(space.x + t * space.x_stride) + pair,
+                         .x_stride = space.x_stride,
+                         .sums = nullptr,
+                         .stride = space.stride,
+                         .pairs = pairs,
+                         .scale = 1.0f};
             for (int64_t c = 0; c < a.columns; c += kColumns) {
-                const float scale = scales ? scales[(a.column + c) / a.w.rows_per_scale] : 1.0f;
-                accumulate_rows(a.rows - t, x, space.x_stride, space.group + c, space.sums + t * space.stride + c,
-                                space.stride, pairs, scale);
+                tile.sums = space.sums + t * space.stride + c;
+                if (scales) tile.scale = scales[(a.column + c) / a.w.rows_per_scale];
+                if (fresh) {
+                    accumulate_rows(a.rows, tile, fresh_group<W>(a, d, count, c));
+                } else {
+                    accumulate_rows(a.rows - t, tile, Decoded{space.group + c, space.stride});
+                }
             }
         }
         d += count;
