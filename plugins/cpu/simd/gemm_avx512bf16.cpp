@@ -120,6 +120,9 @@ inline void load_tile(F32x16 (&c)[kXTile][kWTile], const float* acc, bool fresh)
 }
 
 inline void step_tile(F32x16 (&c)[kXTile][kWTile], const uint16_t* x, const uint16_t* w) {
+    // Loads of the next step, moved up here, would displace accumulators: 24 and a step's operands are all there is
+    // room for.
+    asm volatile("" ::: "memory");
     Bits a[kXTile];
     VKS_AVX512BF16_UNROLL
     for (int i = 0; i < kXTile; ++i) a[i] = _mm512_load_si512(x + i * kWidth);
