@@ -62,6 +62,12 @@ private:
     Frame frame_;
 };
 
+// A run of items, taken from its front. On a cache line of its own.
+struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+};
+
 // Spins on `changed` for a while when spinning is worth it, then sleeps until `value` differs from `old`.
 template <class Changed>
 void wait_for(const std::atomic<uint32_t>& value, uint32_t old, bool spin, Changed&& changed) {
@@ -97,12 +103,6 @@ int usable_cores() {
     if (quota > 0 && quota < cores) cores = quota;
     return cores < 1 ? 1 : cores;
 }
-
-// A run of items, taken from its front. On a cache line of its own.
-struct alignas(64) Share {
-    std::atomic<int64_t> next{0};
-    int64_t end = 0;
-};
 
 struct Pool::Impl {
     std::vector<std::thread> workers;

@@ -9,6 +9,7 @@
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/simd/attention.h"
 #include "plugins/cpu/simd/avx512bf16.h"
+#include "plugins/cpu/simd/pages.h"
 
 namespace vks::cpu::simd {
 namespace {
@@ -88,6 +89,10 @@ inline void score_tile(const Space& space, const uint16_t* q, const uint16_t* co
 void scores(const Split& s, const Space& space, const uint16_t* tile, int64_t rows) {
     for (int64_t j = 0; j < rows; j += kRows) {
         const uint16_t* c[kRows];
+        const uint16_t* next = tile + (j + kTile) * space.row;  // of the next tile, where it is in place
+        for (int64_t i = 0; i < kRows * space.row; i += kWidth) {
+            _mm_prefetch(reinterpret_cast<const char*>(next + i), _MM_HINT_T1);
+        }
         for (int i = 0; i < kRows; ++i) c[i] = tile + std::min(j + i, rows - 1) * space.row;
         int64_t h = 0;
         for (; h + kHeads <= s.heads; h += kHeads) {
@@ -217,6 +222,7 @@ void split(const Split& s) {
         copy_padded(s.q_pe + h * s.rope * 2, s.rope, space.rope, space.q + h * space.row + space.lora);
     }
     const int64_t entry = s.lora + s.rope;
+    touch_pages(s.cache, s.rows * entry * 2);
     const bool in_place = space.row == entry && space.lora == s.lora;
     for (int64_t first = 0; first < s.rows; first += kTile) {
         const int64_t rows = std::min(kTile, s.rows - first);
