@@ -22,6 +22,7 @@ void add_inspect(CLI::App& program, Action& action);
 void add_plan(CLI::App& program, Action& action);
 void add_synth(CLI::App& program, Action& action);
 void add_quantize(CLI::App& program, Action& action);
+void add_bench(CLI::App& program, Action& action);  // bench model, ...
 
 // A subcommand with options of type T, and what it does with them.
 template <class T>

@@ -15,9 +15,12 @@ int fail(const vks::Error& error) {
     return static_cast<int>(error.code);
 }
 
+// "generate", "bench model"
 std::string chosen_command(const CLI::App& program) {
     const auto chosen = program.get_subcommands();
-    return chosen.empty() ? "" : chosen.front()->get_name();
+    if (chosen.empty()) return "";
+    const std::string deeper = chosen_command(*chosen.front());
+    return chosen.front()->get_name() + (deeper.empty() ? "" : " " + deeper);
 }
 
 int run(int argc, char** argv) {
@@ -38,6 +41,7 @@ int run(int argc, char** argv) {
     vks::add_plan(program, action);
     vks::add_synth(program, action);
     vks::add_quantize(program, action);
+    vks::add_bench(program, action);
     try {
         program.parse(argc, argv);
     } catch (const CLI::Success& request) {  // --help, --version

@@ -33,6 +33,8 @@ public:
     const ModelConfig& config() const { return checkpoint_->config(); }
     const Tokenizer* tokenizer() const { return tokenizer_ ? &*tokenizer_ : nullptr; }
     Engine& engine() const { return *engine_; }
+    // Devices in use, in the order of opening.
+    const std::vector<DeviceEntry*>& devices() const { return registry_->opened(); }
 
     // Ids that end a text.
     std::vector<int32_t> eos_ids() const;

@@ -121,6 +121,7 @@ Status Speculator::step(int64_t most) {
 }
 
 Result<int32_t> Speculator::judge(int64_t position, const int32_t* drafted) {
+    if (options_.known) return options_.known(position);
     const auto before = sequence_.ids().first(size_t(position));
     if (!drafted || !by_rejection()) return sampler_.sample(row(), position, before);
     VKS_ASSIGN(const std::vector<double> target, sampler_.probabilities(row(), position, before));

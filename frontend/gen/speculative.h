@@ -27,6 +27,8 @@ struct SpeculationOptions {
     std::function<double()> clock;  // seconds; empty: the machine's
     // Verified instead of what was drafted for a position: replays known drafts, for benchmarks and tests.
     std::function<int32_t(int64_t position, int32_t drafted)> replace;
+    // The id for a position whatever the logits say, drafted or not: the text of a benchmark.
+    std::function<int32_t(int64_t position)> known;
 };
 
 struct SpeculationStats {

@@ -70,10 +70,13 @@ void append_tensors(const TensorSpec& spec, const ModelConfig& config, std::vect
 }
 
 // The tensors in the order of the layers.
-std::vector<SynthTensor> list_tensors(const ModelConfig& config) {
+std::vector<SynthTensor> list_tensors(const SynthOptions& options) {
     std::vector<SynthTensor> tensors;
-    const Status listed = for_each_tensor(config, [&](const TensorSpec& spec) -> Status {
-        if (!spec.optional) append_tensors(spec, config, tensors);
+    const Status listed = for_each_tensor(options.config, [&](const TensorSpec& spec) -> Status {
+        if (spec.optional) return {};
+        append_tensors(spec, options.config, tensors);
+        // Without it the biases alone decide.
+        if (options.one_route && spec.name.ends_with(".mlp.gate.weight")) tensors.back().deviation = 0;
         return {};
     });
     CHECK(listed, "listing tensors failed: {}", listed.error().text);
@@ -105,7 +108,7 @@ void fill(const SynthTensor& tensor, RandomStream& stream, std::span<std::byte> 
 class Job {
 public:
     explicit Job(const SynthOptions& options)
-        : options_(options), tensors_(list_tensors(options.config)), shards_(cut(options, tensors_)) {
+        : options_(options), tensors_(list_tensors(options)), shards_(cut(options, tensors_)) {
         for (const SynthTensor& tensor : tensors_) by_name_.emplace(tensor.info.name, &tensor);
     }
 

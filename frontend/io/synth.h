@@ -17,6 +17,7 @@ struct SynthOptions {
     uint64_t seed = 0;
     // All weights are zeros that take no room on the disk: the full layout, for loaders and planners.
     bool sparse = false;
+    bool one_route = false;               // routers ignore the token: within a layer all rows choose the same experts
     std::filesystem::path tokenizer_dir;  // if not empty: tokenizer.json and tokenizer_config.json are copied
     uint64_t max_shard_bytes = kReleasedShardBytes;
     unsigned threads = 0;  // 0: as many as there are processors, at most one a shard

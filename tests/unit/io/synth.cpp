@@ -146,6 +146,19 @@ TEST(Synth, FullLayoutOpensFast) {
     EXPECT_EQ(q->weight.data[q->weight.bytes - 1], std::byte{0});
 }
 
+TEST(Synth, RoutersThatIgnoreTheTokenAreZeroAndNothingElseIs) {
+    const TempDir dir;
+    SynthOptions options = demo_options(dir / "m");
+    options.one_route = true;
+    ASSERT_TRUE(synth(options));
+    const auto checkpoint = Checkpoint::open(dir / "m");
+    ASSERT_TRUE(checkpoint) << checkpoint.error().text;
+    const auto power_of = [&](const char* name) { return power(*checkpoint->find(name)); };
+    EXPECT_EQ(power_of("model.layers.1.mlp.gate.weight"), 0);
+    EXPECT_GT(power_of("model.layers.1.mlp.gate.e_score_correction_bias"), 0);
+    EXPECT_GT(power_of("model.layers.1.mlp.experts.0.gate_proj.weight"), 0);
+}
+
 TEST(Synth, CopiesATokenizer) {
     const TempDir dir;
     SynthOptions options = demo_options(dir / "m");

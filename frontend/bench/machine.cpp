@@ -1,0 +1,60 @@
+#include "frontend/bench/machine.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+
+#include "backend/base/bad_input.h"
+
+namespace vks::bench {
+
+std::string cpu_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);) {
+        const size_t colon = line.find(": ");
+        if (line.starts_with("model name") && colon != std::string::npos) return one_line(line.substr(colon + 2));
+    }
+    return "unknown";
+}
+
+int64_t usable_threads() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+uint64_t last_cache_bytes() {
+    constexpr uint64_t kGuess = 32 << 20;
+    for (const int level : {_SC_LEVEL4_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE, _SC_LEVEL2_CACHE_SIZE})
+        if (const long bytes = sysconf(level); bytes > 0) return uint64_t(bytes);
+    return kGuess;
+}
+
+std::string utc_now() {
+    const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    std::tm parts{};
+    gmtime_r(&now, &parts);
+    char text[32];
+    std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    return text;
+}
+
+Result<TempFolder> TempFolder::make(const std::filesystem::path& parent) {
+    std::string name = (parent / "vkseek-bench-XXXXXX").string();
+    if (mkdtemp(name.data())) return TempFolder(name);
+    return bad_input("folder ({}): wanted one that can be written to, found: {}", parent.string(),
+                     std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
+}
+
+TempFolder::~TempFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace vks::bench

@@ -1,0 +1,34 @@
+// vkseek bench: benchmarks, from single operators to whole models.
+#include "frontend/cli/bench.h"
+
+#include "frontend/cli/values.h"
+
+namespace vks {
+
+void add_format_option(CLI::App& app, bench::Format& format) {
+    add_value(app, "-o,--output", "md|csv|json|jsonl|sql", "Format of the results. Default md",
+              [&format](const std::string& text) -> Status {
+                  VKS_ASSIGN(format, bench::parse_format(text, "-o"));
+                  return {};
+              });
+}
+
+void add_counts(CLI::App& app, const std::string& names, const std::string& help, std::vector<int64_t>& target) {
+    const std::string option = names.substr(0, names.find(','));
+    // The first one given takes the place of the default.
+    const auto given = std::make_shared<std::vector<int64_t>>();
+    add_values(app, names, "N,...", help, [option, given, &target](const std::string& text) -> Status {
+        VKS_ASSIGN(const std::vector<int32_t> numbers, parse_ids(text, option));
+        given->insert(given->end(), numbers.begin(), numbers.end());
+        target = *given;
+        return {};
+    });
+}
+
+void add_bench(CLI::App& program, Action& action) {
+    CLI::App* bench = program.add_subcommand("bench", "Measure: models, and what they are made of");
+    bench->require_subcommand(1);
+    add_bench_model(*bench, action);
+}
+
+}  // namespace vks

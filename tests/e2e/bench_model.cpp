@@ -1,0 +1,112 @@
+// `vkseek bench model`: llama-bench's columns and formats. Times are whatever they are.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/support/run_program.h"
+#include "tests/support/temp_dir.h"
+
+namespace vks::test {
+namespace {
+
+Ran bench_model(std::vector<std::string> options) {
+    std::vector<std::string> arguments = {"bench", "model", "-r", "2", "--backend", "cpu"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return run_program(arguments);
+}
+
+nlohmann::json rows_of(std::vector<std::string> options) {
+    options.insert(options.end(), {"-o", "json"});
+    const Ran ran = bench_model(options);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return nlohmann::json::parse(ran.out, nullptr, false);
+}
+
+TEST(BenchModel, MarkdownIsLlamaBenchs) {
+    const Ran ran = bench_model({"-m", VKS_DEMO_MODEL, "-p", "16", "-n", "4", "-d", "0,8"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    const std::string titles =
+        "| model                          |       size |     params | backend    | threads |            test |       "
+        "           t/s |\n";
+    EXPECT_EQ(ran.out.substr(0, titles.size()), titles);
+    for (const char* test : {" pp16 |", " tg4 |", " pp16 @ d8 |", " tg4 @ d8 |"})
+        EXPECT_NE(ran.out.find(test), std::string::npos) << test;
+    EXPECT_NE(ran.out.find("\nbuild: "), std::string::npos);
+}
+
+TEST(BenchModel, JsonHasSamples) {
+    const auto rows = rows_of({"-m", VKS_DEMO_MODEL, "-p", "16", "-n", "4"});
+    ASSERT_EQ(rows.size(), 2U);
+    EXPECT_EQ(rows[0]["n_prompt"], 16);
+    EXPECT_EQ(rows[0]["n_gen"], 0);
+    EXPECT_EQ(rows[1]["n_gen"], 4);
+    EXPECT_EQ(rows[0]["samples_ns"].size(), 2U);
+    EXPECT_GT(rows[0]["avg_ts"].get<double>(), 0);
+    EXPECT_EQ(rows[0]["backends"], "cpu");
+}
+
+TEST(BenchModel, SqlLoadsIntoSqlite) {
+    const Ran ran = bench_model({"-m", VKS_DEMO_MODEL, "-p", "16", "-n", "4", "-o", "sql"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    RunOptions python;
+    python.program = "/usr/bin/python3";
+    python.input = ran.out;
+    const Ran read = run_program({"-c",
+                                  "import sqlite3, sys\n"
+                                  "db = sqlite3.connect(':memory:')\n"
+                                  "db.executescript(sys.stdin.read())\n"
+                                  "for row in db.execute('select n_prompt, n_gen, avg_ts > 0 from llama_bench'):\n"
+                                  "    print(*row)\n"},
+                                 python);
+    EXPECT_EQ(read.status, 0) << read.err;
+    EXPECT_EQ(read.out, "16 0 1\n0 4 1\n");
+}
+
+TEST(BenchModel, CsvHasAHeaderAndALineATest) {
+    const Ran ran = bench_model({"-m", VKS_DEMO_MODEL, "-p", "16", "-n", "0", "-o", "csv"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_TRUE(ran.out.starts_with("build_commit,build_number,cpu_info,gpu_info,backends,model_filename,model_type,"));
+    EXPECT_EQ(std::count(ran.out.begin(), ran.out.end(), '\n'), 2);
+}
+
+TEST(BenchModel, ForcedDraftsInTurn) {
+    const auto rows = rows_of({"--shape", "demo", "-p", "0", "-n", "21", "--mtp", "1", "--mtp-acceptance", "0.5,1"});
+    ASSERT_EQ(rows.size(), 3U);
+    EXPECT_EQ(rows[0]["mtp"], 0);
+    EXPECT_FALSE(rows[0].contains("mtp_ratio"));
+    EXPECT_NEAR(rows[1]["mtp_accepted"].get<double>(), 0.5, 0.05);
+    EXPECT_EQ(rows[2]["mtp_accepted"], 1);
+    EXPECT_GT(rows[2]["mtp_ratio"].get<double>(), 0);
+    EXPECT_GT(rows[2]["mtp_ratio_by_bytes"].get<double>(), rows[1]["mtp_ratio_by_bytes"].get<double>());
+    EXPECT_EQ(rows[1]["routing"], "independent");
+}
+
+TEST(BenchModel, AShapesWeightsAreGoneAfterwards) {
+    const TempDir dir;
+    const auto rows = rows_of(
+        {"--shape", "demo", "--layers", "2", "--routing", "coincide", "-p", "8", "-n", "2", "--work-dir", dir.path()});
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+    ASSERT_EQ(rows.size(), 2U);
+    for (const auto& row : rows) {
+        EXPECT_EQ(row["extrapolated_layers"], 4);
+        EXPECT_LT(row["extrapolated_ts"], row["avg_ts"]);
+    }
+    const Ran text = bench_model({"--shape", "demo", "--layers", "2", "-p", "8", "-n", "0"});
+    EXPECT_NE(text.out.find("pp8: extrapolation, not measured: "), std::string::npos) << text.out;
+}
+
+TEST(BenchModel, WrongCommandLines) {
+    const std::vector<std::vector<std::string>> wrong = {
+        {"-p", "0", "-n", "0"},      {"-p", "x"},       {"-o", "xml"},
+        {"--mtp-acceptance", "1.5"}, {"--layers", "2"}, {"--shape", "demo", "-m", VKS_DEMO_MODEL}};
+    for (const auto& options : wrong) {
+        const Ran ran = bench_model(options);
+        EXPECT_EQ(ran.status, 2) << ran.out << ran.err;
+        EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    }
+    EXPECT_EQ(bench_model({"-m", VKS_DEMO_MODEL, "-d", "100000"}).status, 3);
+    EXPECT_EQ(run_program({"bench"}).status, 2);
+}
+
+}  // namespace
+}  // namespace vks::test
