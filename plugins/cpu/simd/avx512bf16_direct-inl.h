@@ -4,9 +4,6 @@
 // of x: two rows of w, so that x is loaded half as often. A block of 128 is decoded once, then used row by row: its
 // vectors, the tables and M * N totals are what 32 registers hold.
 
-// What lies this far behind is fetched into L2 while a block is multiplied.
-constexpr int64_t kAhead = 8192;
-
 // A block of a row.
 template <class W>
 struct Quad {
@@ -89,8 +86,8 @@ inline void direct_tile(const Direct& d, const uint16_t* const (&x)[M], int64_t 
         VKS_AVX512BF16_UNROLL
         for (int n = 0; n < N; ++n) {
             v[n] = load_quad(w[n] + k, kScaleBlock, decoder);
-            fetch(w[n] + k, kAhead);
-            fetch(w[n] + k + 64, kAhead);
+            fetch(w[n] + k);
+            fetch(w[n] + k + 64);
         }
         add_block<XScaled>(d, v, scale, x, k, 4, total);
     }

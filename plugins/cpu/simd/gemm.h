@@ -79,8 +79,8 @@ struct GemmKernels {
     int x_block;         // rows of x in a call of `block`: a multiple of x_tile
     int direct_rows;     // rows of x up to which `direct` is the better way; at most kMaxDirect
     uint32_t in_place;   // x dtype whose rows need no preparing when k is a multiple of granule
-    // Interleaves `count` rows (w_tile of w) vector by vector: [padded k / lanes][count][lanes]. pack_w fetches what
-    // lies `ahead` bytes behind what it reads into L2.
+    // Interleaves `count` rows (w_tile of w) vector by vector: [padded k / lanes][count][lanes]. pack_w may
+    // fetch into L2 what lies `ahead` bytes behind what it reads: the next panel.
     void (*pack_x)(uint32_t dtype, const RowRef* rows, int count, int64_t k, void* to);
     void (*pack_w)(const RowRef* rows, int64_t k, int64_t ahead, void* to);
     void (*direct)(const Direct&);

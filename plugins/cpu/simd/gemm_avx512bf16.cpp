@@ -3,8 +3,8 @@
 // acc = fma(partial, w_scale * x_scale, acc).
 //
 // The fma shares its ports with vdpbf16ps, so that 4 of 5 instructions at most are products of e4m3 weights. Measured
-// on one Zen 5 core (4.2 GHz: 537 GFLOP/s; 35 GB/s from memory), [4096, 4096] from memory: e4m3, T = 1: 29 GB/s of w;
-// 4: 22; 8: 11; 512: 303 GFLOP/s. bf16, T = 1: 28 GB/s; 512: 396 GFLOP/s.
+// on one Zen 5 core (4.2 GHz: 537 GFLOP/s; 42 GB/s from memory), bench-m's ten kinds of e4m3 matrices, 0.5 to 4 MB,
+// from a mapped file: T = 1: 34 GB/s of w; 2: 32; 4: 25; 8: 15; 64: 272 GFLOP/s. Two cores: 59, 55, 41, 26 GB/s.
 #include "plugins/cpu/simd/gemm_avx512bf16.h"
 
 #include <algorithm>
@@ -48,40 +48,39 @@ inline Pair load_pair(const Bf16* p, int64_t n, const Decoder&) {
             n > 32 ? _mm512_maskz_loadu_epi16(first_words(n - 32), p + 32) : _mm512_setzero_si512()};
 }
 
-// Fetches into L2 what will be loaded as 64 elements later: the rows of w that come `ahead` bytes behind these.
-// Hardware prefetchers lose the thread where several rows are read side by side. Past the end of memory it does
-// nothing.
+// Fetches into L2 what lies kAhead bytes behind these 64 elements; rows of w are read in memory's order. Past the end
+// of memory it does nothing.
+constexpr int64_t kAhead = 8192;
 template <class T>
-inline void fetch(const T* p, int64_t ahead) {
-    const char* from = reinterpret_cast<const char*>(p) + ahead;
+inline void fetch(const T* p) {
+    const char* from = reinterpret_cast<const char*>(p) + kAhead;
     _mm_prefetch(from, _MM_HINT_T1);
     if constexpr (sizeof(T) > 1) _mm_prefetch(from + 64, _MM_HINT_T1);
 }
 
 // ---- pack
 
-template <class T, int N>
-void pack_rows(const RowRef* rows, int64_t k, int64_t ahead, void* to) {
+template <bool Fetch, class T, int N>
+void pack_rows(const RowRef* rows, int64_t k, void* to) {
     const Decoder decoder;
-    auto* out = static_cast<uint16_t*>(to);
-    for (int64_t i = 0; i < k; i += kGranule, out += N * kGranule) {
-        VKS_AVX512BF16_UNROLL
-        for (int n = 0; n < N; ++n) {
+    for (int n = 0; n < N; ++n) {  // a row after the other, in memory's order
+        auto* out = static_cast<uint16_t*>(to) + n * kWidth;
+        const T* from = static_cast<const T*>(rows[n].data);
+        for (int64_t i = 0; i < k; i += kGranule, out += N * kGranule) {
             Pair v = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-            if (rows[n].data) {
-                const T* from = static_cast<const T*>(rows[n].data) + i;
-                v = load_pair(from, k - i, decoder);
-                if (ahead > 0) fetch(from, ahead);
+            if (from) {
+                v = load_pair(from + i, k - i, decoder);
+                if constexpr (Fetch) fetch(from + i);
             }
-            _mm512_store_si512(out + n * kWidth, v.first);
-            _mm512_store_si512(out + (N + n) * kWidth, v.second);
+            _mm512_store_si512(out, v.first);
+            _mm512_store_si512(out + N * kWidth, v.second);
         }
     }
 }
 
 template <class T>
 void pack_rows(const RowRef* rows, int count, int64_t k, void* to) {
-    count == 1 ? pack_rows<T, 1>(rows, k, 0, to) : pack_rows<T, kXTile>(rows, k, 0, to);
+    count == 1 ? pack_rows<false, T, 1>(rows, k, to) : pack_rows<false, T, kXTile>(rows, k, to);
 }
 
 void pack_x(uint32_t dtype, const RowRef* rows, int count, int64_t k, void* to) {
@@ -89,8 +88,8 @@ void pack_x(uint32_t dtype, const RowRef* rows, int count, int64_t k, void* to) 
 }
 
 template <class W>
-void pack_w(const RowRef* rows, int64_t k, int64_t ahead, void* to) {
-    pack_rows<W, kWTile>(rows, k, ahead, to);
+void pack_w(const RowRef* rows, int64_t k, int64_t, void* to) {
+    pack_rows<true, W, kWTile>(rows, k, to);
 }
 
 // ---- output
