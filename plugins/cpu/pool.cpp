@@ -124,15 +124,15 @@ struct Pool::Impl {
         const int64_t pieces = (count + grain - 1) / grain;
         shares = std::min(pieces, static_cast<int64_t>(workers.size()) + 1);
         for (int64_t i = 0; i < shares; ++i) {
-            share[i].next.store(pieces * i / shares * grain, std::memory_order_relaxed);
-            share[i].end = std::min(count, pieces * (i + 1) / shares * grain);
+            share[static_cast<size_t>(i)].next.store(pieces * i / shares * grain, std::memory_order_relaxed);
+            share[static_cast<size_t>(i)].end = std::min(count, pieces * (i + 1) / shares * grain);
         }
     }
 
     // A thread's own share first: it reads on where its last piece ended. Then what others have left.
-    void work(int worker) {
+    void work(int worker) const {
         for (int64_t i = 0; i < shares; ++i) {
-            Share& from = share[(worker + i) % shares];
+            Share& from = share[static_cast<size_t>((worker + i) % shares)];
             for (;;) {
                 const int64_t first = from.next.fetch_add(grain, std::memory_order_relaxed);
                 if (first >= from.end) break;
