@@ -15,10 +15,16 @@ Location offset(Location l, int64_t bytes) {
 const State::Copy* newest_of(const State::Memory& state) {
     const State::Copy* newest = nullptr;
     for (const auto& copy : state.copies) {
-        if (copy->device->health() == Health::kLost) continue;
+        if (copy->device->health() >= Health::kWrong) continue;
         if (!newest || copy->current > newest->current) newest = copy.get();
     }
     return newest;
+}
+
+// A device that fails in a step isn't used for the next one, whatever the error.
+Status blame(Device& device, Status status) {
+    if (!status) device.mark(Health::kUnhealthy, status.error().text);
+    return status;
 }
 
 }  // namespace
@@ -26,7 +32,9 @@ const State::Copy* newest_of(const State::Memory& state) {
 Result<Lane*> Executor::lane(Device& device) {
     auto& slot = lanes_[&device];
     if (!slot) {
-        VKS_ASSIGN(slot, Lane::create(device));
+        auto created = Lane::create(device);
+        if (!created) return blame(device, created.error()).error();
+        slot = *std::move(created);
     }
     return slot.get();
 }
@@ -47,12 +55,12 @@ Status Executor::move(Device& from_device, const Location& from, Device& to_devi
     VKS_ASSIGN(Lane * source, lane(from_device));
     VKS_ASSIGN(Lane * target, lane(to_device));
     if (from.mapped) {
-        VKS_TRY(source->finish());
-        return target->upload(from.mapped, to, bytes);
+        VKS_TRY(blame(from_device, source->finish()));
+        return blame(to_device, target->upload(from.mapped, to, bytes));
     }
     bounce_.resize(std::max(bounce_.size(), size_t(bytes)));
-    VKS_TRY(source->download(from, bounce_.data(), bytes));
-    return target->upload(bounce_.data(), to, bytes);
+    VKS_TRY(blame(from_device, source->download(from, bounce_.data(), bytes)));
+    return blame(to_device, target->upload(bounce_.data(), to, bytes));
 }
 
 Result<uint64_t> Executor::bring_up(const State::Memory& state, const State::Copy& newest, State::Copy& copy,
@@ -60,7 +68,13 @@ Result<uint64_t> Executor::bring_up(const State::Memory& state, const State::Cop
     if (copy.current >= last) return uint64_t{0};
     const int64_t begin = int64_t(state.row_bytes) * copy.current;
     const uint64_t bytes = state.row_bytes * uint64_t(last - copy.current);
-    VKS_TRY(move(*newest.device, offset(newest.location, begin), *copy.device, offset(copy.location, begin), bytes));
+    const Status moved =
+        move(*newest.device, offset(newest.location, begin), *copy.device, offset(copy.location, begin), bytes);
+    if (!moved) {
+        // What failed before may be left with its memory still readable; where it isn't, that is lost with it.
+        if (newest.device->health() != Health::kOk) newest.device->mark(Health::kLost, moved.error().text);
+        return moved.error();
+    }
     copy.current = last;
     return bytes;
 }
@@ -124,11 +138,11 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
     const DevicePlan& here = plan.devices[plan.report[node].device];
     const std::span<const vks_tensor> args(bound.args.data() + l.first_arg, l.arg_count);
     const int64_t begin = trace_ ? trace_->now() : 0;
-    VKS_TRY(here.device->launch(lane.stream(), l.kernel, args, l.scratch ? &here.scratch : nullptr,
-                                plan.report[node].what));
+    VKS_TRY(blame(*here.device, here.device->launch(lane.stream(), l.kernel, args, l.scratch ? &here.scratch : nullptr,
+                                                    plan.report[node].what)));
     lane.touched(plan.report[node].what);
     if (!trace_) return {};
-    VKS_TRY(lane.finish());
+    VKS_TRY(blame(*here.device, lane.finish()));
     trace_->add(here.device->id(), plan.graph->nodes[node], plan.report[node].variant, begin, trace_->now());
     return {};
 }
@@ -138,7 +152,7 @@ Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, 
     const LaunchSite site{plan, step, node, {bound.args.data() + l.first_arg, l.arg_count}, lane};
     VKS_TRY(probe_->before(site));
     VKS_TRY(launch(plan, node, bound, lane));
-    VKS_TRY(lane.finish());
+    VKS_TRY(blame(lane.device(), lane.finish()));
     return probe_->after(site);
 }
 
@@ -146,7 +160,7 @@ Status Executor::run(const Plan& plan, const Step& step) {
     Status status = run_segments(plan, step);
     for (const auto& [device, lane] : lanes_) {
         if (!status && device->health() == Health::kLost) continue;
-        Status finished = lane->finish();
+        Status finished = blame(*device, lane->finish());
         if (status && !finished) status = finished;
     }
     if (!status) return status;
@@ -168,8 +182,8 @@ Status Executor::run_segments(const Plan& plan, const Step& step) {
         for (const DevicePlan& d : plan.devices) {
             if (!d.location[id].buffer) continue;
             VKS_ASSIGN(Lane * target, lane(*d.device));
-            VKS_TRY(
-                target->upload(data, d.location[id], uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind))));
+            const auto bytes = uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind));
+            VKS_TRY(blame(*d.device, target->upload(data, d.location[id], bytes)));
         }
     const size_t probed = probe_ ? probe_->choose(plan) : Probe::kNoNode;
     for (const Segment& segment : plan.segments) {
@@ -177,7 +191,7 @@ Status Executor::run_segments(const Plan& plan, const Step& step) {
         VKS_ASSIGN(Lane * here, lane(*plan.devices[segment.device].device));
         for (size_t i = segment.first; i < segment.last; ++i)
             VKS_TRY(i == probed ? launch_probed(plan, step, i, bound, *here) : launch(plan, i, bound, *here));
-        VKS_TRY(here->submit());
+        VKS_TRY(blame(here->device(), here->submit()));
     }
     return {};
 }
@@ -189,7 +203,7 @@ Status Executor::read(const Plan& plan, ValueId value, void* to) {
     for (const DevicePlan& d : plan.devices) {
         if (!d.location[value].buffer) continue;
         VKS_ASSIGN(Lane * source, lane(*d.device));
-        return source->download(d.location[value], to, uint64_t(plan.graph->bytes(v, b)));
+        return blame(*d.device, source->download(d.location[value], to, uint64_t(plan.graph->bytes(v, b))));
     }
     CHECK(false, "{} is on no device", v.name);
     return {};

@@ -6,10 +6,13 @@
 namespace vks {
 namespace {
 
-// A prepare that failed: place again without this pair.
-struct PrepareFailed {
-    size_t node = 0, device = 0;
+// What failed: place again without this pair.
+struct Failed {
+    size_t node = kAllNodes;  // kAllNodes: none of them can be there
+    size_t device = 0;
     Error error;
+
+    static constexpr size_t kAllNodes = SIZE_MAX;
 };
 
 class Planner {
@@ -23,13 +26,19 @@ public:
     }
 
     Result<std::shared_ptr<const Plan>> run(const SupportTable& table, const std::vector<NodePlace>& places,
-                                            std::optional<PrepareFailed>& failed) {
+                                            std::optional<Failed>& failed) {
         std::vector<size_t> device_of;
         device_of.reserve(places.size());
         for (const NodePlace& place : places) device_of.push_back(place.device);
         plan_->segments = cut_segments(graph_, device_of);
         for (Device* device : preference_.order) plan_->devices.emplace_back().device = device;
-        for (size_t d = 0; d < plan_->devices.size(); ++d) VKS_TRY(allocate(d, table, device_of));
+        for (size_t d = 0; d < plan_->devices.size(); ++d) {
+            const Status status = allocate(d, table, device_of);
+            if (!status) {
+                failed = Failed{Failed::kAllNodes, d, status.error()};
+                return status.error();
+            }
+        }
         for (size_t i = 0; i < graph_.nodes.size(); ++i) {
             const Support& support = table[i][device_of[i]];
             const Node& node = graph_.nodes[i];
@@ -37,7 +46,8 @@ public:
                 {device_of[i], support.variant, places[i].reason, node.op_name() + " " + node.name});
             Status status = prepare(i, device_of[i], support);
             if (!status) {
-                failed = PrepareFailed{i, device_of[i], status.error()};
+                const bool ill = preference_.order[device_of[i]]->health() != Health::kOk;
+                failed = Failed{ill ? Failed::kAllNodes : i, device_of[i], status.error()};
                 return status.error();
             }
         }
@@ -118,11 +128,13 @@ Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>
     Barred barred;
     for (;;) {
         VKS_ASSIGN(const std::vector<NodePlace> places, place(*graph, preference, table, barred));
-        std::optional<PrepareFailed> failed;
+        std::optional<Failed> failed;
         auto plan = Planner(graph, preference, weights, state).run(table, places, failed);
         if (plan || !failed) return plan;
         // With no other device for the node the next placement fails; its first cause is the better message.
-        barred.insert({failed->node, failed->device});
+        const bool all = failed->node == Failed::kAllNodes;
+        for (size_t i = all ? 0 : failed->node; i < (all ? graph->nodes.size() : failed->node + 1); ++i)
+            barred.insert({i, failed->device});
         if (!place(*graph, preference, table, barred)) return failed->error;
     }
 }

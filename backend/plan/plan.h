@@ -51,7 +51,8 @@ struct Plan {
     std::string explain() const;
 };
 
-// Runs the passes. A prepare that fails bars that (node, device) pair and places again. Errors name the operator.
+// Runs the passes. A prepare that fails bars that (node, device) pair and places again; a device without the memory, or
+// that fails in any other way, is left out as a whole. Errors name the operator.
 Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>& graph, const Preference& preference,
                                               WeightStores& weights, State& state);
 

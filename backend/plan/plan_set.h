@@ -33,13 +33,12 @@ public:
     bool has(const Plan& plan) const;
     bool knows(const Device& device) const;  // it was among those that could be used
     bool uses(const Device& device) const;   // it runs a node
+    bool healthy() const;                    // all devices that run a node are
     void count(MemoryUse& use) const;        // weights, states, arenas
 
     State state;
 
 private:
-    bool healthy() const;
-
     WeightStores weights_;
     std::vector<PlanRequest> requests_;
     std::vector<std::shared_ptr<const Plan>> plans_;  // by request

@@ -1,6 +1,7 @@
 #include "backend/plan/weights.h"
 
 #include "backend/plan/placement.h"
+#include "backend/registry/left_behind.h"
 
 namespace vks {
 
@@ -27,7 +28,12 @@ Result<std::shared_ptr<WeightStore::Weight>> WeightStore::load(const Graph& grap
     if (!lane_) {
         VKS_ASSIGN(lane_, Lane::create(device_));
     }
-    auto weight = std::make_shared<Weight>();
+    // A device that hangs may still read what it imported.
+    const auto let_go = [&device = device_, host = graph.keep](Weight* weight) {
+        if (weight->imported && device.hangs()) leave_behind(new std::shared_ptr<const void>(host));
+        delete weight;
+    };
+    const std::shared_ptr<Weight> weight(new Weight, let_go);
     weight->tensor = describe(graph, value);
     if (layout == VKS_ROW_MAJOR) {
         weight->bytes = uint64_t(graph.max_bytes(value));

@@ -3,20 +3,13 @@
 #include <cstring>
 
 #include "backend/base/bad_input.h"
+#include "backend/registry/left_behind.h"
 #include "backend/registry/loader.h"
 
 namespace vks {
 namespace {
 
 constexpr uint64_t kMaxScratch = uint64_t{1} << 48;  // more is a lie, and sums with it could overflow
-
-// Keeps what a device that hangs may still use, for leak checkers: it stays reachable.
-void leave_behind(const void* handle) {
-    static std::mutex mutex;
-    static auto& left = *new std::vector<const void*>;  // never destroyed
-    const std::lock_guard lock(mutex);
-    left.push_back(handle);
-}
 
 const char* status_name(vks_status status) {
     switch (status) {

@@ -119,6 +119,7 @@ TEST_F(Misbehaving, BeforeItRunsTheNodeGoesElsewhere) {
         {"stream_null", "prepare failed", Health::kOk},  // wanted for the weight
         {"stream_throws", "prepare failed", Health::kUnhealthy},
         {"fence_null", "prepare failed", Health::kOk},
+        {"buffer_null", "prepare failed", Health::kOk},  // memory for activations: nothing can be there
     };
     for (const auto& c : cases) {
         const Outcome outcome = run(c.way);
@@ -142,8 +143,7 @@ TEST_F(Misbehaving, WhileRunningTheStepFails) {
         {"await_lost", "await of rms_norm norm (await_lost): device lost: fell off the bus", Health::kLost},
         {"await_never", "await of rms_norm norm (await_never): no answer in 60 s: timeout: still busy", Health::kLost},
         {"await_throws", "await of rms_norm norm (await_throws): internal error", Health::kUnhealthy},
-        {"map_null", "staging memory (map_null): wanted a host address, found none", Health::kOk},
-        {"buffer_null", "memory for activations (buffer_null): success without a buffer", Health::kOk},
+        {"map_null", "staging memory (map_null): wanted a host address, found none", Health::kUnhealthy},
     };
     for (const auto& c : cases) {
         const Outcome outcome = run(c.way);

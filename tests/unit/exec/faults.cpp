@@ -51,7 +51,8 @@ TEST(Faults, AreReportedWithOperatorAndDevice) {
         {"error=throw;op=add;in=await",
          "await of 17 operators, embed embed to gemm head (fault): internal error: exception: told to throw in add/1",
          Health::kUnhealthy},
-        {"error=out_of_memory;op=add", "add add (fault): out of memory: told to have no memory in add/1", Health::kOk},
+        {"error=out_of_memory;op=add", "add add (fault): out of memory: told to have no memory in add/1",
+         Health::kUnhealthy},
         {"error=out_of_memory;op=add;in=prepare",
          "prepare add add (fault): out of memory: told to have no memory in add/1", Health::kOk},
         {"error=internal;in=copy", "", Health::kOk},  // its memory is the host's: there is none

@@ -73,7 +73,7 @@ struct Session {
     WeightStores weights;
     Executor executor;
 
-    explicit Session(Trace* trace = nullptr) : executor(trace) {}
+    explicit Session(Trace* trace = nullptr, Probe* probe = nullptr) : executor(trace, probe) {}
 
     Result<std::shared_ptr<const Plan>> plan(const TinyModel& model, int64_t tokens, const Preference& preference) {
         return make_plan(model.graph(tokens), preference, weights, state);
