@@ -74,6 +74,7 @@ public:
         hooks.text = [](std::string_view piece) { return write_answer(piece); };
         VKS_ASSIGN(last_, generator_.run(ids, options_, hooks));
         VKS_TRY(write_stdout("\n"));
+        write_stderr(swaps_text(last_.swaps));
         if (last_.finish == Finish::kContext)
             write_stderr(fmt::format("the context of {} tokens is full (-c)\n", context));
         messages_.push_back({{"role", "assistant"}, {"content", last_.text}});

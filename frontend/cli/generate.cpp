@@ -94,6 +94,7 @@ nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int
     json["swaps"] = swaps_json(out.swaps);
     json["refused_swaps"] = refused_swaps_json(out.swaps);
     json["placement"] = runtime.placement_json();
+    if (auto checks = runtime.checks_json(); !checks.is_null()) json["checks"] = std::move(checks);
     json["logits_hash"] = fmt::format("{:016x}", out.logits_hash);
     json["peak_bytes"] = runtime.peak_bytes_json();
     json["bytes"] = runtime.engine().bytes_by_device();

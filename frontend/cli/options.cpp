@@ -27,6 +27,27 @@ void add_choice(CLI::App& app, const std::string& name, const std::string& first
     });
 }
 
+// What is done about devices that fail or may be wrong.
+void add_fault_options(CLI::App& app, CommonOptions& options) {
+    add_number(app, "--watchdog", "Seconds until a device that doesn't answer is given up. Default 60", options.watchdog,
+               0, 86400, true);
+    add_integer(app, "--check", "Compute an operator again on the CPU plugin, and compare, every so many steps",
+                options.check, 1, std::numeric_limits<int64_t>::max());
+    add_value(app, "--check-action", "warn|swap|stop",
+              "When --check finds a device wrong: say so (default), go on without it, or end with status 5",
+              [&options](const std::string& text) -> Status {
+                  using conformance::CheckAction;
+                  const std::map<std::string, CheckAction> known = {
+                      {"warn", CheckAction::kWarn}, {"swap", CheckAction::kSwap}, {"stop", CheckAction::kStop}};
+                  const auto it = known.find(text);
+                  if (it == known.end()) {
+                      return usage_error("check-action", "--check-action", "warn, swap or stop", quote(text, 40));
+                  }
+                  options.check_action = it->second;
+                  return {};
+              });
+}
+
 }  // namespace
 
 void add_verbose_option(CLI::App& app, CommonOptions& options) {
@@ -64,6 +85,7 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
                 1, 4096);
     app.add_flag("--explain", options.explain, "Print where each node runs, how and why, on stderr");
     add_path(app, "--trace-file", "Timeline of every operator, as a Chrome/Perfetto trace", options.trace_file);
+    add_fault_options(app, options);
     add_verbose_option(app, options);
 }
 
@@ -94,6 +116,9 @@ EngineOptions engine_options(const CommonOptions& options) {
     engine.half = options.half;
     engine.w8a8 = options.w8a8;
     engine.threads = static_cast<int>(options.threads.value_or(0));
+    engine.watchdog = options.watchdog.value_or(engine.watchdog);
+    engine.check = options.check.value_or(0);
+    engine.check_action = options.check_action;
     return engine;
 }
 

@@ -23,6 +23,9 @@ struct CommonOptions {
     std::optional<int64_t> threads;
     bool explain = false;
     std::filesystem::path trace_file;
+    std::optional<double> watchdog;
+    std::optional<int64_t> check;
+    conformance::CheckAction check_action = conformance::CheckAction::kWarn;
     bool verbose = false;
 };
 

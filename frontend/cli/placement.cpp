@@ -60,6 +60,10 @@ Result<PlannedSwap> parse_reload(const std::string& text) {
     return swap;
 }
 
+std::string again_text(int64_t tokens) {
+    return tokens == 0 ? "" : fmt::format(", {} tokens computed again", tokens);
+}
+
 }  // namespace
 
 std::vector<std::string> operator_names() {
@@ -163,8 +167,8 @@ std::string swaps_text(const std::vector<SwapEvent>& events) {
     std::string text;
     for (const SwapEvent& event : events)
         if (event.error.empty())
-            text +=
-                fmt::format("swapped:   after {} tokens, {}: {}\n", event.step, event.reason, swap_text(event.swap));
+            text += fmt::format("swapped:   after {} tokens, {}: {}{}\n", event.step, event.reason,
+                                swap_text(event.swap), again_text(event.recomputed_tokens));
     return text;
 }
 

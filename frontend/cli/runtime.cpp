@@ -131,6 +131,20 @@ std::string Runtime::stats_lines() const {
     return text;
 }
 
+nlohmann::ordered_json Runtime::checks_json() const {
+    const conformance::Checker* checker = engine_->checker();
+    if (!checker) return nullptr;
+    nlohmann::ordered_json found = nlohmann::ordered_json::array();
+    for (const conformance::Disagreement& d : checker->disagreements())
+        found.push_back({{"op", d.op},
+                         {"node", d.node},
+                         {"device", d.device},
+                         {"variant", d.variant},
+                         {"driver", d.driver},
+                         {"problem", d.problem}});
+    return {{"operators", checker->checked()}, {"disagreements", std::move(found)}};
+}
+
 std::string Runtime::memory_line() const {
     std::string text = "memory:    ";
     for (const auto& [device, bytes] : engine_->bytes_by_device()) {

@@ -49,6 +49,8 @@ public:
     nlohmann::ordered_json peak_bytes_json() const;
     // {"<device>": {"pipelines": n, ...}} of devices that count such things (vks.stats/1).
     nlohmann::ordered_json stats_json() const;
+    // {"operators": n, "disagreements": [{"op": ..., "problem": ...}]} under --check, else null.
+    nlohmann::ordered_json checks_json() const;
     // One line each: device bytes, and what ran where.
     std::string memory_line() const;
     std::string placement_line() const;

@@ -60,13 +60,29 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     engine->inv_freq_ = rope_inv_freq(config);
     engine->registry_ = &registry;
     engine->placement_ = engine->options_.placement;
-    engine->executor_ = std::make_unique<Executor>(trace);
+    VKS_TRY(engine->make_checker());
+    engine->executor_ = std::make_unique<Executor>(trace, engine->checker_.get());
     VKS_TRY(engine->make_parts());
     VKS_ASSIGN(std::vector<PlanRequest> requests, engine->requests(engine->placement_));
     engine->plans_ = std::make_unique<PlanSet>();
     VKS_TRY(engine->plans_->make(std::move(requests)));
     engine->note_peak(engine->bytes_by_device());
     return engine;
+}
+
+std::string Engine::open_options() const {
+    return options_.threads > 0 ? fmt::format("threads={}", options_.threads) : "";
+}
+
+Status Engine::make_checker() {
+    if (options_.check == 0) return {};
+    auto cpu = registry_->select("cpu");
+    if (!cpu)
+        return Error{Code::kNoBackend, fmt::format("check: wanted the CPU plugin, found none: {}", cpu.error().text)};
+    VKS_ASSIGN(Device * trusted, registry_->open(*cpu->front(), open_options()));
+    const conformance::CheckOptions options = {options_.check, options_.check_action};
+    checker_ = std::make_unique<conformance::Checker>(*trusted, options);
+    return {};
 }
 
 Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t max_rows) {
@@ -103,9 +119,11 @@ Status Engine::make_parts() {
 }
 
 Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
-    const std::string open_options = options_.threads > 0 ? fmt::format("threads={}", options_.threads) : "";
     const auto preferring = [&](const std::vector<std::string>& backends) {
-        return resolve(*registry_, backends, placement.op_backend, open_options, "embed");
+        auto preference = resolve(*registry_, backends, placement.op_backend, open_options(), "embed");
+        if (preference)
+            for (Device* device : preference->order) device->set_watchdog(uint64_t(options_.watchdog * 1e9));
+        return preference;
     };
     VKS_ASSIGN(const Preference general, preferring(placement.backends));
     Preference prompt = general;

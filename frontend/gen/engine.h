@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/conformance/checker.h"
 #include "backend/exec/executor.h"
 #include "backend/registry/registry.h"
 #include "frontend/gen/placement.h"
@@ -29,6 +30,9 @@ struct EngineOptions {
     bool trace = false;     // hidden.{l}, router.{l}.* as outputs
     int mtp = 0;            // how many MTP modules to run
     int64_t draft = 0;      // most drafted ids that verify() takes; 0: only one id
+    double watchdog = 60;   // seconds until a device that doesn't answer counts as lost
+    int64_t check = 0;      // every so many steps an operator is computed again on the CPU plugin; 0: never
+    conformance::CheckAction check_action = conformance::CheckAction::kWarn;
 };
 
 // Where plugin libraries are looked for, in order: `extra` (from --plugin-dir), $VKSEEK_PLUGIN_PATH (colon-separated),
@@ -101,6 +105,12 @@ public:
     // What was prepared isn't wanted after all.
     void abandon() { building_.reset(); }
     const Placement& placement() const { return placement_; }
+    // After `error` in a step: goes on without the devices that failed, as commit() does with another placement, and
+    // with operators that were placed on one of them by name wherever the rest of the placement has them. Gives `error`
+    // back when no device failed, and says which operator is left without one when that is so.
+    Result<Swap> leave_failed(const Error& error);
+    // Under options().check; else null.
+    const conformance::Checker* checker() const { return checker_.get(); }
 
     // What ran where: "fp8_gemm" -> "cpu".  Several devices: "cpu,vulkan".
     std::map<std::string, std::string> where() const;
@@ -125,6 +135,8 @@ private:
         int64_t tokens = 0, rows = 0;  // of the last step
     };
     Engine() = default;
+    std::string open_options() const;
+    Status make_checker();
     Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows);
     Status make_parts();
     Result<std::vector<PlanRequest>> requests(const Placement& placement);
@@ -134,6 +146,9 @@ private:
     const Plan& last_plan(int module) const;
     Result<std::vector<float>> read_floats(int module, const std::string& name);
     std::vector<int64_t> rows_by_module(const std::map<std::string, int64_t>& rows) const;
+    bool failed(const std::string& backend);
+    std::vector<Health> health() const;  // of all devices that are open
+    Placement placement_without_failed();
     void exchange(std::unique_ptr<PlanSet> next);
     void note_peak(const DeviceBytes& bytes);
     template <class F>
@@ -146,6 +161,7 @@ private:
     std::vector<double> inv_freq_;
     std::vector<Module> modules_;  // [0] main, [k] MTP module k
     std::unique_ptr<PlanSet> plans_;
+    std::unique_ptr<conformance::Checker> checker_;
     std::unique_ptr<Executor> executor_;
     std::unique_ptr<PlanBuilder> building_;
     DeviceBytes peak_;

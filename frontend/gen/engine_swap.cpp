@@ -46,7 +46,7 @@ Result<Swap> Engine::reload(const std::string& plugin) {
 }
 
 Result<Swap> Engine::commit() {
-    CHECK(building_, "nothing was prepared");
+    if (!building_) return Error{Code::kNoBackend, "plans: nothing was prepared"};
     const auto start = Clock::now();
     Swap swap;
     swap.from = placement_;

@@ -102,6 +102,11 @@ Status Generator::check(std::span<const int32_t> prompt) const {
     return check_ids(prompt, engine_.config().vocab_size, "prompt");
 }
 
+void Generator::note_recoveries(Generation& out) {
+    for (Recovery& r : sequence_.recoveries())
+        out.swaps.push_back({std::ssize(out.ids), std::move(r.reason), std::move(r.swap), r.recomputed_tokens, ""});
+}
+
 Result<bool> Generator::prefill(std::span<const int32_t> prompt, const GenerateHooks& hooks, Generation& out) {
     const auto start = Clock::now();
     out.reused = sequence_.begin(prompt);
@@ -111,6 +116,7 @@ Result<bool> Generator::prefill(std::span<const int32_t> prompt, const GenerateH
         VKS_TRY(sequence_.run(std::min(engine_.options().chunk, std::ssize(prompt) - sequence_.run_count())));
         VKS_TRY(sequence_.catch_up(sequence_.run_count()));
         out.prefill = {sequence_.run_count() - out.reused, seconds_since(start)};
+        note_recoveries(out);
         if (hooks.prefilled) hooks.prefilled(out.prefill.tokens, total);
     }
     return true;
@@ -146,6 +152,7 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
     while (!finish) {
         swaps.at(std::ssize(out.ids));
         if (speculator.used_up()) VKS_TRY(speculator.step(left().first - 1));
+        note_recoveries(out);
         VKS_ASSIGN(const int32_t id, speculator.next());
         out.ids.push_back(id);
         const int64_t done = std::ssize(out.ids);

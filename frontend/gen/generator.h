@@ -82,6 +82,7 @@ public:
 
 private:
     Status check(std::span<const int32_t> prompt) const;
+    void note_recoveries(Generation& out);
     // False: interrupted.
     Result<bool> prefill(std::span<const int32_t> prompt, const GenerateHooks& hooks, Generation& out);
 

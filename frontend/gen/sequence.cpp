@@ -1,6 +1,7 @@
 #include "frontend/gen/sequence.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace vks {
 
@@ -44,17 +45,33 @@ void Sequence::ran(int module, int64_t count) {
     }
 }
 
+// Does `work`, again and again where devices fail in it. Until it succeeds it must change nothing but what it keeps.
+template <class Work>
+Status Sequence::attempt(Work&& work) {
+    for (;;) {
+        const Status status = work();
+        if (status) return status;
+        VKS_TRY(recover(status.error(), 0));
+    }
+}
+
+Status Sequence::main_step(Status (Engine::*step)(std::span<const int32_t>, int64_t), int64_t count) {
+    return attempt([&]() -> Status {
+        VKS_TRY((engine_.*step)(ids().subspan(size_t(rows_[0]), size_t(count)), rows_[0]));
+        if (rows_[0] + count == std::ssize(ids_)) {
+            VKS_ASSIGN(logits_, engine_.logits());
+        }
+        ran(0, count);
+        return {};
+    });
+}
+
 Status Sequence::run(int64_t count) {
-    VKS_TRY(engine_.step(ids().subspan(size_t(rows_[0]), size_t(count)), rows_[0]));
-    ran(0, count);
-    return {};
+    return main_step(&Engine::step, count);
 }
 
 Status Sequence::verify() {
-    const auto pushed = ids().subspan(size_t(rows_[0]));
-    VKS_TRY(engine_.verify(pushed, rows_[0]));
-    ran(0, std::ssize(pushed));
-    return {};
+    return main_step(&Engine::verify, std::ssize(ids_) - rows_[0]);
 }
 
 // Rows of module k up to `end`.
@@ -74,7 +91,8 @@ Status Sequence::advance(int k, int64_t end) {
 }
 
 Status Sequence::catch_up(int64_t end) {
-    for (int k = 1; k <= modules(); ++k) VKS_TRY(advance(k, std::min({end, rows_[0], std::ssize(ids_) - k})));
+    for (int k = 1; k <= modules(); ++k)
+        VKS_TRY(attempt([&] { return advance(k, std::min({end, rows_[0], std::ssize(ids_) - k})); }));
     drop_used();
     return {};
 }
@@ -91,18 +109,78 @@ void Sequence::drop_used() {
 }
 
 Result<std::vector<float>> Sequence::draft() {
-    const int64_t row = rows_[0] - 1, depth = std::ssize(ids_) - rows_[0];
-    CHECK(modules() > 0 && row >= 0 && depth >= 1, "a draft after {} of {} ids", rows_[0], ids_.size());
+    const int64_t depth = std::ssize(ids_) - rows_[0];
+    CHECK(modules() > 0 && rows_[0] >= 1 && depth >= 1, "a draft after {} of {} ids", rows_[0], ids_.size());
     const int module = int(std::min<int64_t>(depth, modules()));
-    for (int k = 1; k <= module; ++k) VKS_TRY(advance(k, rows_[0]));
-    if (depth > modules()) {
-        // This row's cache entries stand for nothing: rows_ doesn't count them.
-        VKS_TRY(engine_.mtp_step(module, ids().last(1), row + depth - module, own_.data()));
-        const std::span<const std::byte> out = engine_.hidden();
-        own_.assign(out.begin(), out.end());
+    for (;;) {
+        auto logits = draft_once(module, depth);
+        if (logits) {
+            drop_used();
+            return logits;
+        }
+        VKS_TRY(recover(logits.error(), depth > modules() ? 0 : module));
     }
-    drop_used();
-    return engine_.mtp_logits(module);
+}
+
+Result<std::vector<float>> Sequence::draft_once(int module, int64_t depth) {
+    for (int k = 1; k <= module; ++k) VKS_TRY(advance(k, rows_[0]));
+    if (depth <= modules()) return engine_.mtp_logits(module);
+    // This row's cache entries stand for nothing: rows_ doesn't count them.
+    VKS_TRY(engine_.mtp_step(module, ids().last(1), rows_[0] - 1 + depth - module, own_.data()));
+    VKS_ASSIGN(std::vector<float> logits, engine_.mtp_logits(module));
+    own_.assign(engine_.hidden().begin(), engine_.hidden().end());
+    return logits;
+}
+
+// After `error`: on with other devices, every cache as far as it was. `unread`: a module whose last row is to be run
+// once more, as what it gave wasn't read; 0: none.
+Status Sequence::recover(Error error, int unread) {
+    std::vector<int64_t> rows = rows_;
+    if (unread > 0) rows[size_t(unread)] = std::min(rows[size_t(unread)], rows_[0] - 1);
+    const std::vector<std::byte> own = own_;
+    lose(rows);
+    for (;;) {
+        Recovery recovery;
+        recovery.reason = error.text;
+        VKS_ASSIGN(recovery.swap, engine_.leave_failed(error));
+        const int64_t before = rows_[0];
+        lose(recovery.swap.rows);
+        recovery.recomputed_tokens = before - rows_[0];
+        recoveries_.push_back(std::move(recovery));
+        const Status again = run_again(rows);
+        if (again) break;
+        error = again.error();
+    }
+    own_ = own;
+    return {};
+}
+
+// Of module k's cache only rows [0, left[k]) are still right. What they take to be computed again, and is no longer
+// there, counts as lost with them.
+void Sequence::lose(std::span<const int64_t> left) {
+    int64_t wanted = std::numeric_limits<int64_t>::max();  // from which row on the next module needs this one's output
+    for (size_t k = rows_.size(); k-- > 0;) {
+        int64_t rows = std::min(rows_[k], left[k]);
+        if (k < hidden_.size()) {
+            Hidden& hidden = hidden_[k];
+            if (wanted < hidden.first) rows = std::min(rows, wanted);
+            if (rows < hidden.first) hidden = {rows, {}};
+            hidden.bytes.resize(std::min(hidden.bytes.size(), size_t(rows - hidden.first) * engine_.hidden_bytes()));
+        }
+        wanted = rows < rows_[k] ? rows : std::numeric_limits<int64_t>::max();
+        rows_[k] = rows;
+    }
+}
+
+// Every module over its rows before rows[k].
+Status Sequence::run_again(std::span<const int64_t> rows) {
+    while (rows_[0] < rows[0]) {
+        const int64_t count = std::min(engine_.options().chunk, rows[0] - rows_[0]);
+        VKS_TRY(engine_.step(ids().subspan(size_t(rows_[0]), size_t(count)), rows_[0]));
+        ran(0, count);
+    }
+    for (int k = 1; k <= modules(); ++k) VKS_TRY(advance(k, rows[size_t(k)]));
+    return {};
 }
 
 }  // namespace vks

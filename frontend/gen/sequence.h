@@ -4,12 +4,21 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/base/result.h"
 #include "frontend/gen/engine.h"
 
 namespace vks {
+
+// A device failed, and what ran goes on without it.
+struct Recovery {
+    std::string reason;  // the error
+    Swap swap;
+    int64_t recomputed_tokens = 0;  // whose rows of the main model were lost with the device
+};
 
 // Row i of module k's cache depends on ids 0 to i + k, row i of the main model's on 0 to i (module 0, so to speak).
 // Not thread-safe.
@@ -33,12 +42,19 @@ public:
     // Takes back the ids from `size` on, and all that depends on them.
     void truncate(int64_t size);
 
-    // The main model over the next `count` ids; engine().logits() are the last one's.
+    // A device that fails in one of these is left, the rows that went with it are computed again, and so is what
+    // was running. An error means that this can't be done.
+
+    // The main model over the next `count` ids.
     Status run(int64_t count);
-    // The same over all that were pushed, one and its drafts; engine().logits() are of each.
+    // The same over all that were pushed, one and its drafts.
     Status verify();
     // Modules over the rows before `end`, as far as their ids are there; draft() does what is left.
     Status catch_up(int64_t end);
+    // Of the last run() that left no id to run, or the last verify(): engine().logits(). Once.
+    std::vector<float> take_logits() { return std::exchange(logits_, {}); }
+    // What happened since this was asked for the last time.
+    std::vector<Recovery> recoveries() { return std::exchange(recoveries_, {}); }
     // How many rows module 1 is behind.
     int64_t behind() const { return rows_.size() > 1 ? rows_[0] - rows_[1] : 0; }
     // A draft's logits: what follows the ids, at least one of which was pushed since the last step. One module after
@@ -56,13 +72,22 @@ private:
     int modules() const { return int(rows_.size()) - 1; }
     void ran(int module, int64_t count);
     Status advance(int module, int64_t end);
+    template <class Work>
+    Status attempt(Work&& work);
+    Status main_step(Status (Engine::*step)(std::span<const int32_t>, int64_t), int64_t count);
+    Result<std::vector<float>> draft_once(int module, int64_t depth);
     void drop_used();
+    Status recover(Error error, int unread);
+    Status run_again(std::span<const int64_t> rows);
+    void lose(std::span<const int64_t> left);
 
     Engine& engine_;
     std::vector<int32_t> ids_;
     std::vector<int64_t> rows_;   // by module
     std::vector<Hidden> hidden_;  // of each module that has a next one: what that may still need
     std::vector<std::byte> own_;  // the last module's, of its last row run
+    std::vector<float> logits_;
+    std::vector<Recovery> recoveries_;
 };
 
 }  // namespace vks

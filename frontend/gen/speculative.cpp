@@ -58,7 +58,7 @@ bool Speculator::by_rejection() const {
 }
 
 Status Speculator::begin() {
-    VKS_ASSIGN(rows_, sequence_.engine().logits());
+    rows_ = sequence_.take_logits();
     rows_.erase(rows_.begin(), rows_.end() - std::ptrdiff_t(vocab_));  // more than one under all_rows
     base_ = std::ssize(sequence_.ids());
     at_ = next_ = 0;
@@ -105,7 +105,7 @@ Status Speculator::step(int64_t most) {
     VKS_TRY(draft(count));
     const double start = clock_();
     VKS_TRY(sequence_.verify());
-    VKS_ASSIGN(rows_, sequence_.engine().logits());
+    rows_ = sequence_.take_logits();
     verify_seconds_ = clock_() - start;
     stats_.verify_seconds += *verify_seconds_;
     ++stats_.steps;

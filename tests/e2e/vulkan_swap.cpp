@@ -16,9 +16,10 @@ protected:
     nlohmann::json run(int prompt, const std::vector<std::string>& options) {
         const auto json = nlohmann::json::parse(greedy(prompt, options), nullptr, false);
         EXPECT_TRUE(json.is_object());
-        if (json.is_object())
+        if (json.is_object()) {
             EXPECT_EQ(json["ids"].get<std::vector<int64_t>>(),
                       golden_->integers(fmt::format("p{}.greedy_ids", prompt)));
+        }
         return json;
     }
 };

@@ -1,0 +1,72 @@
+// The program on devices that fail: the same ids from what is left, or one line and status 4.
+#include "tests/e2e/faults.h"
+
+namespace vks::test {
+namespace {
+
+const std::vector<std::string> kFaultThenCpu = {"--backend", "fault,cpu"};
+
+TEST(Faults, TheProgramGoesOn) {
+    const auto ids = document_of(generate_with_fault("", {"--backend", "cpu"}))["ids"];
+    ASSERT_EQ(ids.size(), 16U);
+    for (const char* fault : {"error=device_lost;step=0", "error=device_lost;step=9", "error=internal;in=await;step=4",
+                              "error=throw;op=mla_attention;step=3", "error=out_of_memory;step=2"}) {
+        SCOPED_TRACE(fault);
+        expect_survived(generate_with_fault(fault, kFaultThenCpu), ids);
+    }
+    SCOPED_TRACE("hang");
+    expect_survived(generate_with_fault("error=hang;op=gemm;step=5", {"--backend", "fault,cpu", "--watchdog", "0.01"}),
+                    ids);
+    SCOPED_TRACE("draft");
+    expect_survived(
+        generate_with_fault("error=throw;in=await;op=mtp_merge;at=3", {"--backend", "fault,cpu", "--mtp", "2"}), ids);
+}
+
+TEST(Faults, AloneItEndsWithOneLine) {
+    for (const char* fault : {"error=device_lost;step=3", "error=throw;in=await", "error=internal;op=gemm;step=1"}) {
+        SCOPED_TRACE(fault);
+        expect_one_line(generate_with_fault(fault, {"--backend", "fault"}));
+    }
+    expect_one_line(generate_with_fault("error=hang;step=2", {"--backend", "fault", "--watchdog", "0.01"}));
+}
+
+TEST(Faults, AutoNeverTakesThePlugin) {
+    const auto document = document_of(generate_with_fault("error=device_lost", {}));
+    for (const auto& [op, device] : document["placement"].items()) EXPECT_EQ(device, "cpu") << op;
+}
+
+TEST(Faults, AFaultThatMeansNothing) {
+    const Ran ran = generate_with_fault("error=nonsense", kFaultThenCpu);
+    EXPECT_EQ(ran.status, 4);
+    EXPECT_NE(ran.err.find("VKSEEK_FAULT: error: found nonsense"), std::string::npos) << ran.err;
+}
+
+TEST(Faults, Checks) {
+    const auto ids = document_of(generate_with_fault("", {"--backend", "cpu"}))["ids"];
+    const std::string wrong = "error=wrong;op=embed";
+    const auto right = document_of(generate_with_fault("", {"--backend", "fault", "--check", "1"}));
+    EXPECT_EQ(right["ids"], ids);
+    EXPECT_EQ(right["checks"]["disagreements"].size(), 0U);
+    EXPECT_EQ(right["checks"]["operators"], 16);
+
+    const Ran warned = generate_with_fault(wrong, {"--backend", "fault,cpu", "--check", "1"});
+    const auto disagreements = document_of(warned)["checks"]["disagreements"];
+    ASSERT_GE(disagreements.size(), 1U);
+    EXPECT_EQ(disagreements[0]["op"], "embed");
+    EXPECT_EQ(disagreements[0]["device"], "fault");
+    EXPECT_NE(warned.err.find("vkseek: check embed embed_tokens (fault, variant "), std::string::npos) << warned.err;
+
+    const Ran stopped =
+        generate_with_fault(wrong, {"--backend", "fault,cpu", "--check", "1", "--check-action", "stop"});
+    EXPECT_EQ(stopped.status, 5);
+    EXPECT_EQ(stopped.err.find('\n'), stopped.err.size() - 1) << stopped.err;
+
+    // The first check is of the first step, before an id was printed: all are right.
+    const Ran left = generate_with_fault(wrong, {"--backend", "fault,cpu", "--check", "1", "--check-action", "swap"});
+    const auto document = document_of(left);
+    EXPECT_EQ(document["swaps"].size(), 1U);
+    EXPECT_EQ(document["placement"]["embed"], "cpu");
+}
+
+}  // namespace
+}  // namespace vks::test

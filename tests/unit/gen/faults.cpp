@@ -1,0 +1,206 @@
+// Devices that fail while text is generated: the ids are those of a run on the CPU plugin, whatever fails and when.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "frontend/gen/generator.h"
+#include "tests/unit/gen/test_engine.h"
+
+namespace vks {
+namespace {
+
+const std::vector<int32_t> kPrompt = {3, 1, 4, 1, 5, 9, 2, 6, 5, 35, 8};
+constexpr int64_t kTokens = 24;
+
+struct Scenario {
+    std::string fault;  // of $VKSEEK_FAULT
+    Placement placement = {{"fault", "cpu"}, {}, {}};
+    int64_t drafts = 0;
+    int64_t tokens = kTokens;
+    int64_t check = 0;
+    bool half = false, w8a8 = false;
+};
+
+struct Outcome {
+    std::string error;  // empty: it went well
+    Generation out;
+    std::map<std::string, std::string> where;  // at the end
+    std::vector<conformance::Disagreement> disagreements;
+    int64_t checked = 0;
+};
+
+// Every run has plugins and devices of its own: what failed in one is well again in the next.
+class Recovering : public testing::Test {
+protected:
+    static Outcome run(const Scenario& wanted, const char* model = "nano-fp8/checkpoint") {
+        ::setenv("VKSEEK_FAULT", wanted.fault.c_str(), 1);
+        static std::map<std::string, std::shared_ptr<const Checkpoint>> open;
+        auto& checkpoint = open[model];
+        if (!checkpoint) {
+            auto opened = Checkpoint::open(test::data(model));
+            CHECK(opened, "{}", opened.error().text);
+            checkpoint = std::make_shared<const Checkpoint>(*std::move(opened));
+        }
+        EngineOptions options;
+        options.placement = wanted.placement;
+        options.half = wanted.half;
+        options.w8a8 = wanted.w8a8;
+        options.threads = 1;
+        options.context = 128;
+        options.chunk = 8;  // the prompt takes two steps
+        options.draft = wanted.drafts;
+        options.mtp = int(std::min<int64_t>(wanted.drafts, checkpoint->config().num_nextn_predict_layers));
+        options.watchdog = 0.001;
+        options.check = wanted.check;
+        Registry registry({test::cpu_dir(), test::null_dir()});
+        Outcome outcome;
+        auto engine = Engine::create(checkpoint, registry, options, nullptr);
+        if (!engine) {
+            outcome.error = engine.error().text;
+            return outcome;
+        }
+        SpeculationOptions speculation;
+        speculation.most = wanted.drafts;
+        GenerateOptions generate;
+        generate.max_tokens = wanted.tokens;
+        auto out = Generator(**engine, nullptr, speculation).run(kPrompt, generate, {});
+        if (out) {
+            outcome.out = *std::move(out);
+        } else {
+            outcome.error = out.error().text;
+        }
+        outcome.where = (*engine)->where();
+        if (const auto* checker = (*engine)->checker()) {
+            outcome.disagreements = checker->disagreements();
+            outcome.checked = checker->checked();
+        }
+        return outcome;
+    }
+    // What the CPU plugin alone gives.
+    static const Generation& expected(int64_t drafts = 0, int64_t tokens = kTokens) {
+        static std::map<std::pair<int64_t, int64_t>, Generation> known;
+        const auto [it, fresh] = known.try_emplace({drafts, tokens});
+        if (fresh) {
+            Outcome outcome = run({"", {{"cpu"}, {}, {}}, drafts, tokens});
+            CHECK(outcome.error.empty(), "{}", outcome.error);
+            it->second = outcome.out;
+        }
+        return it->second;
+    }
+    static void expect_right(const Outcome& outcome, const Scenario& wanted) {
+        ASSERT_EQ(outcome.error, "");
+        EXPECT_EQ(outcome.out.ids, expected(wanted.drafts, wanted.tokens).ids);
+        EXPECT_EQ(outcome.out.logits_hash, expected(wanted.drafts, wanted.tokens).logits_hash);
+    }
+};
+
+const char* const kErrors[] = {"error=device_lost",       "error=device_lost;in=await",
+                               "error=out_of_memory",     "error=internal",
+                               "error=internal;in=await", "error=throw",
+                               "error=throw;in=await",    "error=hang"};
+const char* const kPhases[] = {";step=0", ";step=1", ";step=7", ";op=mtp_merge;at=5", ";op=mla_attention;at=9"};
+
+TEST_F(Recovering, TheIdsStayTheSame) {
+    for (const int64_t drafts : {0, 3})
+        for (const std::string error : kErrors)
+            for (const std::string phase : kPhases) {
+                if (drafts == 0 && phase.find("mtp") != std::string::npos) continue;
+                const Scenario wanted{.fault = error + phase, .drafts = drafts};
+                SCOPED_TRACE(wanted.fault + (drafts > 0 ? ", with drafts" : ""));
+                const Outcome outcome = run(wanted);
+                expect_right(outcome, wanted);
+                ASSERT_EQ(outcome.out.swaps.size(), 1u);
+                const SwapEvent& left = outcome.out.swaps[0];
+                EXPECT_NE(left.reason.find("(fault): "), std::string::npos) << left.reason;
+                EXPECT_NE(left.reason.find("told to "), std::string::npos) << left.reason;
+                // Memory that can still be read goes over; of a lost device it is made again.
+                const bool gone = error.find("lost") != std::string::npos || error.find("hang") != std::string::npos;
+                EXPECT_EQ(left.recomputed_tokens > 0, gone && phase != ";step=0") << left.recomputed_tokens;
+                for (const auto& [op, device] : outcome.where) EXPECT_EQ(device, "cpu") << op;
+            }
+}
+
+// The device dies at each step in turn.
+TEST_F(Recovering, AtEveryStep) {
+    for (int step = 0; step < 64; ++step) {
+        SCOPED_TRACE(step);
+        Scenario wanted{.fault = "error=device_lost;step=" + std::to_string(step), .tokens = 64};
+        const Outcome outcome = run(wanted);
+        expect_right(outcome, wanted);
+        ASSERT_EQ(outcome.out.swaps.size(), 1u);
+        // Two steps of the prompt, then one for each id after the first.
+        const int64_t rows = step == 0 ? 0 : step == 1 ? 8 : int64_t(kPrompt.size()) + step - 2;
+        EXPECT_EQ(outcome.out.swaps[0].recomputed_tokens, rows);
+    }
+}
+
+TEST_F(Recovering, BeforeItRuns) {
+    for (const char* fault : {"error=out_of_memory;in=prepare;op=gemm", "error=device_lost;in=prepare;op=mla_attention",
+                              "error=throw;in=prepare;at=3", "error=out_of_memory;in=buffer",
+                              "error=out_of_memory;in=buffer;at=1", "error=out_of_memory;in=buffer;at=2",
+                              "error=device_lost;in=buffer;at=3", "error=internal;in=query;op=embed"}) {
+        SCOPED_TRACE(fault);
+        const Scenario wanted{.fault = fault};
+        const Outcome outcome = run(wanted);
+        expect_right(outcome, wanted);
+        EXPECT_TRUE(outcome.out.swaps.empty());
+        EXPECT_NE(outcome.where.at("gemm").find("cpu"), std::string::npos);
+    }
+}
+
+// Where only one operator is on the device, all rows of the caches are elsewhere, too.
+TEST_F(Recovering, OfADeviceThatHasOneOperator) {
+    for (const char* op : {"mla_rope_append", "mla_attention", "gemm"})
+        for (const char* fault : {"error=device_lost;at=30", "error=hang;at=30", "error=internal;at=30"}) {
+            SCOPED_TRACE(testing::Message() << op << ", " << fault);
+            const Scenario wanted{.fault = fault, .placement = {{"cpu"}, {{op, "fault"}}, {}}};
+            const Outcome outcome = run(wanted);
+            expect_right(outcome, wanted);
+            ASSERT_EQ(outcome.out.swaps.size(), 1u);
+            EXPECT_EQ(outcome.out.swaps[0].recomputed_tokens, 0);
+            EXPECT_EQ(outcome.where.at(op), "cpu");
+        }
+}
+
+TEST_F(Recovering, WhereNothingElseIsAllowedOneLineSaysWhatIsMissing) {
+    for (const std::string error : kErrors) {
+        SCOPED_TRACE(error);
+        const Outcome outcome = run({.fault = error + ";step=4", .placement = {{"fault"}, {}, {}}});
+        EXPECT_EQ(outcome.error.rfind("operator embed (", 0), 0u) << outcome.error;
+        EXPECT_NE(outcome.error.find("wanted a backend that supports it, found none (fault: "), std::string::npos)
+            << outcome.error;
+        EXPECT_NE(outcome.error.find("told to "), std::string::npos) << outcome.error;
+        EXPECT_EQ(outcome.error.find('\n'), std::string::npos);
+    }
+}
+
+// Each operator of the model in turn gives wrong numbers.
+TEST_F(Recovering, WrongNumbersAreFound) {
+    for (const bool quantised : {false, true}) {
+        Scenario right{.fault = "", .drafts = 1, .check = 1, .w8a8 = quantised};
+        const Outcome all = run(right);
+        ASSERT_EQ(all.error, "");
+        EXPECT_TRUE(all.disagreements.empty()) << all.disagreements[0].text();
+        EXPECT_GT(all.checked, kTokens);
+        for (const auto& [op, device] : all.where) {
+            SCOPED_TRACE(op);
+            Scenario wrong = right;
+            wrong.fault = "error=wrong;op=" + op;
+            wrong.tokens = int64_t(all.where.size());
+            const Outcome outcome = run(wrong);
+            ASSERT_EQ(outcome.error, "");
+            ASSERT_FALSE(outcome.disagreements.empty());
+            for (const auto& found : outcome.disagreements) EXPECT_EQ(found.op, op) << found.text();
+        }
+    }
+}
+
+TEST_F(Recovering, HalfArithmeticIsNotWrong) {
+    const Outcome outcome = run({.fault = "", .drafts = 2, .check = 1, .half = true});
+    ASSERT_EQ(outcome.error, "");
+    EXPECT_TRUE(outcome.disagreements.empty()) << outcome.disagreements[0].text();
+}
+
+}  // namespace
+}  // namespace vks
