@@ -27,7 +27,7 @@ def flags_of(entry):
     words = shlex.split(entry["command"])
     options = []
     for word, after in zip(words, words[1:]):
-        if after.startswith("-") and after not in ("-c", "-o", "-fno-gnu-unique"):
+        if after.startswith("-") and after not in ("-c", "-o", "-fno-gnu-unique", "-Wno-restrict"):
             options.append(after)
         elif word in ("-isystem", "-I"):
             options.append(after)
