@@ -27,6 +27,22 @@ Status blame(Device& device, Status status) {
     return status;
 }
 
+// Notes what its scope takes on the timeline, if there is one.
+class Timed {
+public:
+    Timed(Trace* trace, const char* what) : trace_(trace), what_(what), begin_(trace ? trace->now() : 0) {}
+    ~Timed() {
+        if (trace_) trace_->add_host(what_, begin_, trace_->now());
+    }
+    Timed(const Timed&) = delete;
+    Timed& operator=(const Timed&) = delete;
+
+private:
+    Trace* trace_;
+    const char* what_;
+    int64_t begin_;
+};
+
 }  // namespace
 
 Result<Lane*> Executor::lane(Device& device) {
@@ -81,6 +97,7 @@ Result<uint64_t> Executor::bring_up(const State::Memory& state, const State::Cop
 
 // Another plan may have written earlier rows of a state on a device that this one doesn't use: they come over first.
 Status Executor::catch_up(const Plan& plan, const Step& step) {
+    const Timed timed(trace_, "catch up");
     for (const ValueId id : plan.states) {
         const State::Memory& state = plan.state->of(plan.graph->values[id].name);
         const State::Copy* newest = newest_of(state);
@@ -121,6 +138,7 @@ void Executor::keep_only(const PlanSet& set) {
 }
 
 Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step) {
+    const Timed timed(trace_, "transfer");
     const Value& value = plan.graph->values[t.value];
     Location from = plan.devices[t.from].location[t.value], to = plan.devices[t.to].location[t.value];
     int64_t bytes = plan.graph->bytes(value, step.bind);
@@ -133,7 +151,7 @@ Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step)
     return move(*plan.devices[t.from].device, from, *plan.devices[t.to].device, to, uint64_t(bytes));
 }
 
-Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane) {
+Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, const Step& step, Lane& lane) {
     const Launch& l = plan.launches[node];
     const DevicePlan& here = plan.devices[plan.report[node].device];
     const std::span<const vks_tensor> args(bound.args.data() + l.first_arg, l.arg_count);
@@ -143,7 +161,9 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
     lane.touched(plan.report[node].what);
     if (!trace_) return {};
     VKS_TRY(blame(*here.device, lane.finish()));
-    trace_->add(here.device->id(), plan.graph->nodes[node], plan.report[node].variant, begin, trace_->now());
+    const int64_t end = trace_->now();
+    trace_->add({here.device->id(), plan.report[node].variant, plan.graph, node, bound.bind,
+                 step.state_first + step.state_count, begin, end});
     return {};
 }
 
@@ -151,25 +171,43 @@ Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, 
     const Launch& l = plan.launches[node];
     const LaunchSite site{plan, step, node, {bound.args.data() + l.first_arg, l.arg_count}, lane};
     VKS_TRY(probe_->before(site));
-    VKS_TRY(launch(plan, node, bound, lane));
+    VKS_TRY(launch(plan, node, bound, step, lane));
     VKS_TRY(blame(lane.device(), lane.finish()));
     return probe_->after(site);
 }
 
-Status Executor::run(const Plan& plan, const Step& step) {
-    Status status = run_segments(plan, step);
+Status Executor::finish_lanes(Status status) {
+    const Timed timed(trace_, "wait");
     for (const auto& [device, lane] : lanes_) {
         if (!status && device->health() == Health::kLost) continue;
         Status finished = blame(*device, lane->finish());
         if (status && !finished) status = finished;
     }
-    if (!status) return status;
+    return status;
+}
+
+Status Executor::run(const Plan& plan, const Step& step) {
+    const int64_t begin = trace_ ? trace_->now() : 0;
+    VKS_TRY(finish_lanes(run_segments(plan, step)));
+    if (trace_) trace_->add_step(plan.graph, step.bind, begin, trace_->now());
     for (const ValueId id : plan.states)
         for (const auto& copy : plan.state->of(plan.graph->values[id].name).copies)
             for (const DevicePlan& d : plan.devices)
                 if (d.device == copy->device && d.location[id].buffer)
                     copy->current = step.state_first + step.state_count;
-    return status;
+    return {};
+}
+
+Status Executor::upload(const Plan& plan, const Step& step) {
+    const Timed timed(trace_, "upload");
+    for (const auto& [id, data] : step.inputs)
+        for (const DevicePlan& d : plan.devices) {
+            if (!d.location[id].buffer) continue;
+            VKS_ASSIGN(Lane * target, lane(*d.device));
+            VKS_TRY(
+                target->upload(data, d.location[id], uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind))));
+        }
+    return {};
 }
 
 Status Executor::run_segments(const Plan& plan, const Step& step) {
@@ -178,19 +216,13 @@ Status Executor::run_segments(const Plan& plan, const Step& step) {
               plan.graph->max[i]);
     const Bound& bound = bind(plan, step.bind);
     VKS_TRY(catch_up(plan, step));
-    for (const auto& [id, data] : step.inputs)
-        for (const DevicePlan& d : plan.devices) {
-            if (!d.location[id].buffer) continue;
-            VKS_ASSIGN(Lane * target, lane(*d.device));
-            const auto bytes = uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind));
-            VKS_TRY(blame(*d.device, target->upload(data, d.location[id], bytes)));
-        }
+    VKS_TRY(upload(plan, step));
     const size_t probed = probe_ ? probe_->choose(plan) : Probe::kNoNode;
     for (const Segment& segment : plan.segments) {
         for (const Transfer& t : segment.before) VKS_TRY(transfer(plan, t, step));
         VKS_ASSIGN(Lane * here, lane(*plan.devices[segment.device].device));
         for (size_t i = segment.first; i < segment.last; ++i)
-            VKS_TRY(i == probed ? launch_probed(plan, step, i, bound, *here) : launch(plan, i, bound, *here));
+            VKS_TRY(i == probed ? launch_probed(plan, step, i, bound, *here) : launch(plan, i, bound, step, *here));
         VKS_TRY(blame(here->device(), here->submit()));
     }
     return {};

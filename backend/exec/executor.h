@@ -52,9 +52,11 @@ private:
     Result<uint64_t> bring_up(const State::Memory& state, const State::Copy& newest, State::Copy& copy, int64_t last);
     Status catch_up(const Plan& plan, const Step& step);
     Status transfer(const Plan& plan, const Transfer& t, const Step& step);
-    Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);
+    Status upload(const Plan& plan, const Step& step);
+    Status launch(const Plan& plan, size_t node, const Bound& bound, const Step& step, Lane& lane);
     Status launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane);
     Status run_segments(const Plan& plan, const Step& step);
+    Status finish_lanes(Status status);
     Bound& bind(const Plan& plan, const Bindings& b);
 
     Trace* trace_;

@@ -1,53 +1,130 @@
 #include "backend/exec/trace.h"
 
+#include <algorithm>
 #include <chrono>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
+
+#include "backend/abi/plugin.hpp"
+#include "backend/ops/rule.h"
 
 namespace vks {
 namespace {
+
+using Json = nlohmann::json;
+
+// Rows of the picture.
+constexpr int kThread = 1, kGaps = 2, kFirstQueue = 3;
 
 int64_t steady_ns() {
     using namespace std::chrono;
     return duration_cast<nanoseconds>(steady_clock::now().time_since_epoch()).count();
 }
 
+Json row_name(int row, const std::string& name) {
+    return {{"ph", "M"}, {"name", "thread_name"}, {"pid", 1}, {"tid", row}, {"args", {{"name", name}}}};
+}
+
+Json event(const std::string& name, const char* category, int row, int64_t begin, int64_t end, Json args) {
+    return {{"ph", "X"},
+            {"name", name},
+            {"cat", category},
+            {"pid", 1},
+            {"tid", row},
+            {"ts", double(begin) / 1e3},
+            {"dur", double(end - begin) / 1e3},
+            {"args", std::move(args)}};
+}
+
+// "f32 [3, 256], f8_e4m3 [768, 256], ... -> f32 [3, 768]"; of many arguments the first.
+std::string shape_text(const Graph& graph, const Node& node, const Bindings& bind) {
+    constexpr uint32_t kShown = 6;
+    std::string text;
+    for (uint32_t i = 0; i < node.args.size(); ++i) {
+        if (i == node.inputs) text += " -> ";
+        if (node.args[i] == kAbsent || (i >= kShown && i < node.inputs)) continue;
+        const Value& value = graph.values[node.args[i]];
+        std::string dims;
+        for (const Dim& dim : value.shape) dims += fmt::format("{}{}", dims.empty() ? "" : ", ", dim.bind(bind));
+        const bool first = text.empty() || text.ends_with("> ");
+        text += fmt::format("{}{} [{}]", first ? "" : ", ", abi::dtype_name(value.dtype), dims);
+        if (i + 1 == kShown && node.inputs > kShown) text += fmt::format(" and {} more", node.inputs - kShown);
+    }
+    return text;
+}
+
+Json op_args(const Trace::Op& op) {
+    const Node& node = op.graph->nodes[op.node];
+    const Cost cost = node_cost(*op.graph, node, op.bind, op.state_rows);
+    return {{"node", node.name},     {"graph", op.graph->name},
+            {"variant", op.variant}, {"shape", shape_text(*op.graph, node, op.bind)},
+            {"bytes", cost.bytes},   {"flops", cost.flops}};
+}
+
 }  // namespace
 
-Trace::Trace() : start_(steady_ns()) {}
+Trace::Trace() : start_(steady_ns()) {
+    constexpr size_t kRoom = 1 << 16;  // growing takes time
+    ops_.reserve(kRoom);
+}
 
 int64_t Trace::now() const {
     return steady_ns() - start_;
 }
 
-void Trace::add(const std::string& device, const Node& node, const std::string& variant, int64_t begin, int64_t end) {
-    events_.push_back({device, node.name, node.op_name(), variant, begin, end});
+// A step with what is in it added up, and the rest: what no operator and no transfer took.
+void Trace::write_step(const Host& step, Json& events) const {
+    struct Part {
+        int64_t begin, end;
+    };
+    std::vector<Part> parts;
+    int64_t operators = 0, transfers = 0, gap = 0;
+    const auto collect = [&](const auto& all, int64_t& sum) {
+        const auto earlier = [](const auto& e, int64_t at) { return e.begin < at; };
+        for (auto e = std::lower_bound(all.begin(), all.end(), step.begin, earlier);
+             e != all.end() && e->end <= step.end; ++e) {
+            parts.push_back({e->begin, e->end});
+            sum += e->end - e->begin;
+        }
+    };
+    collect(ops_, operators);
+    collect(host_, transfers);
+    std::sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) { return a.begin < b.begin; });
+    parts.push_back({step.end, step.end});
+    int64_t at = step.begin;
+    for (const Part& part : parts) {
+        if (part.begin > at) {
+            events.push_back(event("gap", "gap", kGaps, at, part.begin, Json::object()));
+            gap += part.begin - at;
+        }
+        at = std::max(at, part.end);
+    }
+    events.push_back(event("step", "step", kThread, step.begin, step.end,
+                           {{"graph", step.graph->name},
+                            {"tokens", step.bind[size_t(Symbol::kTokens)]},
+                            {"operators_us", double(operators) / 1e3},
+                            {"transfers_us", double(transfers) / 1e3},
+                            {"gap_us", double(gap) / 1e3}}));
 }
 
 Status Trace::write(const std::filesystem::path& path) const {
-    nlohmann::json events = nlohmann::json::array();
-    std::map<std::string, int> row;
-    for (const Event& e : events_) {
-        const auto [it, fresh] = row.try_emplace(e.device, int(row.size()) + 1);
-        if (fresh)
-            events.push_back({{"ph", "M"},
-                              {"name", "thread_name"},
-                              {"pid", 1},
-                              {"tid", it->second},
-                              {"args", {{"name", e.device}}}});
-        events.push_back({{"ph", "X"},
-                          {"name", e.op},
-                          {"cat", "op"},
-                          {"pid", 1},
-                          {"tid", it->second},
-                          {"ts", double(e.begin) / 1e3},
-                          {"dur", double(e.end - e.begin) / 1e3},
-                          {"args", {{"node", e.name}, {"variant", e.variant}}}});
+    Json events = Json::array();
+    events.push_back({{"ph", "M"}, {"name", "process_name"}, {"pid", 1}, {"args", {{"name", "vkseek"}}}});
+    events.push_back(row_name(kThread, "CPU thread: steps"));
+    events.push_back(row_name(kGaps, "between operators"));
+    for (const Host& step : steps_) write_step(step, events);
+    for (const Host& h : host_) events.push_back(event(h.what, "transfer", kThread, h.begin, h.end, Json::object()));
+    std::map<std::string, int> queues;
+    for (const Op& op : ops_) {
+        const auto [it, fresh] = queues.try_emplace(op.device, int(queues.size()) + kFirstQueue);
+        if (fresh) events.push_back(row_name(it->second, "queue of " + op.device));
+        events.push_back(event(op.graph->nodes[op.node].op_name(), "op", it->second, op.begin, op.end, op_args(op)));
     }
     std::ofstream out(path);
-    const nlohmann::json document = {{"traceEvents", events}, {"displayTimeUnit", "ns"}};
+    const Json document = {{"traceEvents", events}, {"displayTimeUnit", "ns"}};
     // A name that is not UTF-8 must not throw.
-    out << document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    out << document.dump(-1, ' ', false, Json::error_handler_t::replace);
     out.close();
     if (!out)
         return Error{Code::kBadInput, fmt::format("trace ({}): wanted a file that can be written", path.string())};

@@ -24,7 +24,7 @@ NodeView view_of(const Graph& graph, const Node& node, std::vector<const Value*>
     return {storage, node.params.data()};
 }
 
-Cost node_cost(const Graph& graph, const Node& node, const Bindings& b) {
+Cost node_cost(const Graph& graph, const Node& node, const Bindings& b, int64_t state_rows) {
     std::vector<const Value*> storage;
     const NodeView view = view_of(graph, node, storage);
     const OpRule* rule = find_rule(node.op);
@@ -43,6 +43,13 @@ Cost node_cost(const Graph& graph, const Node& node, const Bindings& b) {
             if (v) cost.bytes += graph.bytes(*v, b);
     }
     if (rule && rule->flops) cost.flops = rule->flops(view, b);
+    for (const Value* v : view.in) {
+        if (!v || v->kind != Kind::kState || state_rows < 0) continue;
+        // What reads a state computes as much with each of its rows.
+        const int64_t rows = v->shape[0].bind(b), unread = rows - std::min(rows, state_rows);
+        cost.bytes -= graph.bytes(*v, b) / rows * unread;
+        cost.flops -= cost.flops / rows * unread;
+    }
     return cost;
 }
 

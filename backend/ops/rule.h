@@ -43,8 +43,9 @@ struct OpRule {
 const OpRule* find_rule(const std::string& id);
 std::span<const OpRule* const> all_rules();
 
-// Cost of a node at bindings `b`: bytes read plus bytes written, flops.
-Cost node_cost(const Graph& graph, const Node& node, const Bindings& b);
+// Cost of a node at bindings `b`: bytes read plus bytes written, flops. States are read up to row `state_rows`; -1:
+// whole.
+Cost node_cost(const Graph& graph, const Node& node, const Bindings& b, int64_t state_rows = -1);
 NodeView view_of(const Graph& graph, const Node& node, std::vector<const Value*>& storage);
 
 // For rules' messages and checks.
