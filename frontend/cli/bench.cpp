@@ -29,6 +29,8 @@ void add_bench(CLI::App& program, Action& action) {
     CLI::App* bench = program.add_subcommand("bench", "Measure: models, and what they are made of");
     bench->require_subcommand(1);
     add_bench_model(*bench, action);
+    add_bench_ops(*bench, action);
+    add_bench_roofline(*bench, action);
 }
 
 }  // namespace vks

@@ -74,15 +74,23 @@ void add_plugin_option(CLI::App& app, CommonOptions& options) {
                });
 }
 
+void add_math_option(CLI::App& app, CommonOptions& options) {
+    add_choice(app, "--math", "f32", "half", "Arithmetic and latent cache: half (default) or f32", options.half);
+}
+
+void add_threads_option(CLI::App& app, CommonOptions& options) {
+    add_integer(app, "--threads", "Threads of the CPU plugin. Default: the cores this process may use", options.threads,
+                1, 4096);
+}
+
 void add_running_options(CLI::App& app, CommonOptions& options) {
     add_model_option(app, options);
     add_placement_options(app, options.placement);
     add_plugin_option(app, options);
-    add_choice(app, "--math", "f32", "half", "Arithmetic and latent cache: half (default) or f32", options.half);
+    add_math_option(app, options);
     add_choice(app, "--precision", "w8a16", "w8a8", "Inputs of FP8 weights: w8a16 (default, unquantised) or w8a8",
                options.w8a8);
-    add_integer(app, "--threads", "Threads of the CPU plugin. Default: the cores this process may use", options.threads,
-                1, 4096);
+    add_threads_option(app, options);
     app.add_flag("--explain", options.explain, "Print where each node runs, how and why, on stderr");
     add_path(app, "--trace-file", "Timeline of every operator, as a Chrome/Perfetto trace", options.trace_file);
     add_fault_options(app, options);

@@ -35,6 +35,9 @@ void add_verbose_option(CLI::App& app, CommonOptions& options);
 void add_model_option(CLI::App& app, CommonOptions& options);
 // --plugin-dir.
 void add_plugin_option(CLI::App& app, CommonOptions& options);
+// --math, --threads.
+void add_math_option(CLI::App& app, CommonOptions& options);
+void add_threads_option(CLI::App& app, CommonOptions& options);
 // All of them, for subcommands that run the model.
 void add_running_options(CLI::App& app, CommonOptions& options);
 

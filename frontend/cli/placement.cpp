@@ -76,13 +76,16 @@ std::vector<std::string> operator_names() {
     return names;
 }
 
+void add_backend_option(CLI::App& app, Placement& placement, const std::string& help) {
+    add_value(app, "--backend", "LIST", help, [&placement](const std::string& text) -> Status {
+        VKS_ASSIGN(placement.backends, parse_list(text, "--backend"));
+        return {};
+    });
+}
+
 void add_placement_options(CLI::App& app, Placement& placement) {
-    add_value(app, "--backend", "LIST",
-              "Backends in order of preference: auto (default), cpu, vulkan:1 or vulkan:0,cpu",
-              [&placement](const std::string& text) -> Status {
-                  VKS_ASSIGN(placement.backends, parse_list(text, "--backend"));
-                  return {};
-              });
+    add_backend_option(app, placement,
+                       "Backends in order of preference: auto (default), cpu, vulkan:1 or vulkan:0,cpu");
     add_values(app, "--op", "NAME=BACKEND", "Backend of one operator, e.g. mla_attention=cpu; repeatable",
                [&placement](const std::string& text) -> Status {
                    VKS_ASSIGN(const auto op, parse_operator(text, "--op", "NAME=BACKEND"));

@@ -13,6 +13,8 @@ namespace vks {
 // Names that --op may use, in alphabetical order.
 std::vector<std::string> operator_names();
 
+// --backend by itself.
+void add_backend_option(CLI::App& app, Placement& placement, const std::string& help);
 // --backend and --op.
 void add_placement_options(CLI::App& app, Placement& placement);
 // --prefill.

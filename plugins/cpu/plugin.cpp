@@ -2,11 +2,13 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plugins/args/options.h"
 #include "plugins/cpu/device.h"
 #include "plugins/cpu/op_list.h"
+#include "plugins/cpu/probe.h"
 #include "plugins/cpu/targets.h"
 
 #ifndef VKS_BUILD
@@ -60,8 +62,8 @@ void close(vks_device* device) noexcept {
     delete device;
 }
 
-const void* extension(const char*) noexcept {
-    return nullptr;
+const void* extension(const char* id) noexcept {
+    return id && std::string_view(id) == VKS_PROBE_ID ? &kProbeApi : nullptr;
 }
 
 const vks_plugin* negotiate(uint32_t major, uint32_t minor, vks_error* error) noexcept {

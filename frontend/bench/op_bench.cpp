@@ -1,0 +1,242 @@
+#include "frontend/bench/op_bench.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "backend/base/bad_input.h"
+#include "backend/conformance/trial.h"
+#include "frontend/bench/machine.h"
+#include "frontend/bench/samples.h"
+
+namespace vks::bench {
+namespace {
+
+using conformance::Argument;
+using conformance::Case;
+using conformance::Compare;
+using conformance::Role;
+using conformance::Value;
+using Json = nlohmann::ordered_json;
+
+constexpr int64_t kReferenceRows = 8;
+
+bool is_wrong(const Argument& a, double found, double wanted, double allowed) {
+    if (a.compare == Compare::kExact) return found != wanted;
+    return !(std::fabs(found - wanted) <= allowed);  // also NaN
+}
+
+// The first element that is further off than what is allowed for the whole, taken per element; the worst one if none
+// is.
+Difference locate(size_t argument, const Argument& a, const Value& got, const Value& want, double tolerance) {
+    double squares = 0;
+    for (int64_t i = 0; i < want.count(); ++i) squares += want.at(i) * want.at(i);
+    const double allowed = tolerance * std::sqrt(squares / double(std::max<int64_t>(1, want.count())));
+    int64_t worst = 0;
+    for (int64_t i = 0; i < want.count(); ++i) {
+        if (is_wrong(a, got.at(i), want.at(i), std::max(allowed, tolerance * std::fabs(want.at(i)))))
+            return {argument, i, want.at(i), got.at(i), ""};
+        if (std::fabs(got.at(i) - want.at(i)) > std::fabs(got.at(worst) - want.at(worst))) worst = i;
+    }
+    return {argument, worst, want.at(worst), got.at(worst), ""};
+}
+
+}  // namespace
+
+std::optional<Difference> difference(const Case& c, const std::vector<Value>& got, const std::vector<Value>& want,
+                                     const std::string& variant) {
+    conformance::Outcome ours, theirs;
+    ours.variant = variant;
+    ours.outputs = got;
+    theirs.outputs = want;
+    const std::string text = judge(c, ours, &theirs);
+    if (text.empty()) return {};
+    size_t output = 0;
+    Difference found;
+    for (size_t i = 0; i < c.args.size(); ++i) {
+        const Argument& a = c.args[i];
+        if (a.value.dtype == VKS_NONE || (a.role != Role::kOutput && a.role != Role::kInOut)) continue;
+        const size_t at = output++;
+        conformance::Outcome one = ours;
+        one.outputs = want;
+        one.outputs[at] = got[at];
+        if (judge(c, one, &theirs).empty()) continue;
+        found = locate(i, a, got[at], want[at], c.tolerance);
+        break;
+    }
+    found.text = text;
+    return found;
+}
+
+OpBench::OpBench(const vks_plugin& plugin, uint32_t index, const vks_plugin& reference, const OpBenchOptions& options)
+    : options_(options), target_(plugin, index, options.device_options), reference_(reference, 0, "variant=plain") {
+    for (const conformance::Target* t : {&target_, &reference_})
+        if (!t->ok()) problem_ = "open: " + conformance::describe(t->status, t->error);
+    if (!problem_.empty()) return;
+    constexpr uint64_t kLeast = 64 << 20, kMost = 512 << 20;
+    flush_bytes_ = std::clamp<uint64_t>(2 * last_cache_bytes(), kLeast, kMost);
+    from_ = target_.buffer(flush_bytes_, VKS_BUFFER_DEVICE);
+    to_ = target_.buffer(flush_bytes_, VKS_BUFFER_DEVICE);
+    // What was never written may be one page of zeros, over and over: copying that leaves caches as they are.
+    const std::vector<std::byte> ones(flush_bytes_, std::byte{1});
+    if (!from_ || !to_ || !target_.write(from_, 0, ones.data(), flush_bytes_))
+        problem_ = "memory to flush caches: " + conformance::describe(target_.status, target_.error);
+}
+
+bool OpBench::flush() {
+    const vks_tensor from = conformance::bytes_at(flush_bytes_, from_, 0);
+    const vks_tensor to = conformance::bytes_at(flush_bytes_, to_, 0);
+    return target_.note(target_.api.copy(target_.stream, &from, &to, &target_.error)) && target_.finish();
+}
+
+// The case once on the reference, or as many of its rows as that takes reasonable time for.
+std::string OpBench::verify(PlacedConstants& there, const OpCase& c, OpTrial& trial, OpResult& result) {
+    auto got = trial.outputs();
+    if (!got) return trial.problem();
+    const SampledCase sampled = sample_rows(c.arguments, kReferenceRows);
+    OpTrial reference(reference_, there, sampled.arguments);
+    if (!reference.prepare() || !reference.launch())
+        return "the reference: " + reference.unsupported() + reference.problem();
+    const auto want = reference.outputs();
+    if (!want) return "the reference: " + reference.problem();
+    if (!sampled.rows.empty())
+        for (Value& value : *got) value = pick_rows(value, sampled.rows);
+    result.verified_rows = want->empty() ? 0 : want->back().rows();
+    result.wrong = difference(sampled.arguments, *got, *want, result.variant);
+    return {};
+}
+
+OpResult OpBench::measure(PlacedConstants& here, PlacedConstants& there, const OpCase& c) {
+    OpResult result{.op = c.arguments.op, .shape = c.shape, .bytes = c.bytes, .flops = c.flops};
+    OpTrial trial(target_, here, c.arguments);
+    const bool ready = trial.prepare();
+    result.variant = trial.variant();
+    result.skipped = trial.unsupported();
+    result.problem = trial.problem();
+    if (!ready) return result;
+    const auto first = trial.launch();
+    result.problem = first ? verify(there, c, trial, result) : trial.problem();
+    if (!result.problem.empty() || result.wrong) return result;
+    double spent = 0;
+    for (int64_t i = 0; i < options_.repetitions && spent < options_.most_seconds; ++i) {
+        if (!flush()) {
+            result.problem = "flushing caches: " + conformance::describe(target_.status, target_.error);
+            return result;
+        }
+        const auto seconds = trial.launch();
+        if (!seconds) {
+            result.problem = trial.problem();
+            return result;
+        }
+        result.seconds.push_back(*seconds);
+        spent += *seconds;
+    }
+    return result;
+}
+
+Status OpBench::run(const OpFamily& family, const std::function<Status(const OpResult&)>& done) {
+    const auto skip = [&](int64_t rows, const std::string& why) {
+        return done({.op = family.op, .shape = fmt::format("T {} {}", rows, family.name), .skipped = why});
+    };
+    if (options_.most_bytes > 0 && family.constant_bytes > options_.most_bytes)
+        return skip(0, fmt::format("its constants take {:.1f} GB, --most-memory allows {:.1f} GB",
+                                   family.constant_bytes / 1e9, options_.most_bytes / 1e9));
+    OpCase c = family.make();
+    PlacedConstants here(target_, c.arguments), there(reference_, c.arguments);
+    for (const int64_t rows : options_.rows) {
+        if (rows > family.most_rows || (family.context > 0 && rows > family.context)) continue;
+        if (options_.most_flops > 0 && family.flops(rows) > options_.most_flops) {
+            VKS_TRY(skip(rows, fmt::format("{:.0f} GFLOP, --most-gflop allows {:.0f}", family.flops(rows) / 1e9,
+                                           options_.most_flops / 1e9)));
+            continue;
+        }
+        family.set_rows(c, rows);
+        VKS_TRY(done(measure(here, there, c)));
+    }
+    return {};
+}
+
+Json op_row(const OpResult& result, const std::string& backend, const std::string& device, const Roofline* roofline) {
+    Json row = {{"op", result.op.substr(0, result.op.find('/'))},
+                {"backend", backend},
+                {"device", device},
+                {"variant", result.variant},
+                {"shape", result.shape}};
+    row["verified"] = !result.wrong && result.problem.empty() && result.skipped.empty();
+    for (const char* name : {"median_us", "best_us", "spread", "gb_s", "gflop_s", "roofline_share", "limit"})
+        row[name] = nullptr;
+    row["verified_rows"] = result.verified_rows;
+    row["bytes"] = result.bytes;
+    row["flops"] = result.flops;
+    if (!result.skipped.empty()) row["skipped"] = result.skipped;
+    if (!result.problem.empty()) row["problem"] = result.problem;
+    if (const auto& w = result.wrong)
+        row["wrong"] = {{"argument", w->argument},
+                        {"index", w->index},
+                        {"wanted", w->wanted},
+                        {"found", w->found},
+                        {"problem", w->text}};
+    if (result.seconds.empty()) return row;
+    const double seconds = median(result.seconds);
+    row["median_us"] = seconds * 1e6;
+    row["best_us"] = best(result.seconds) * 1e6;
+    row["spread"] = spread(result.seconds);
+    row["gb_s"] = result.bytes / seconds / 1e9;
+    row["gflop_s"] = result.flops / seconds / 1e9;
+    row["repetitions"] = result.seconds.size();
+    if (!roofline) return row;
+    const Bound bound = roofline->bound(result.bytes, result.flops);
+    row["roofline_share"] = bound.seconds / seconds;
+    row["limit"] = bound.limit;
+    return row;
+}
+
+TableLayout op_table() {
+    constexpr Type kText = Type::kText, kReal = Type::kReal, kInteger = Type::kInteger;
+    const auto number = [](const char* name, const char* format) {
+        return [=](const Json& row) {
+            return row[name].is_null() ? std::string("-") : fmt::format(fmt::runtime(format), row[name].get<double>());
+        };
+    };
+    const auto text = [](const char* name) {
+        return [=](const Json& row) { return row[name].is_null() ? std::string("-") : row[name].get<std::string>(); };
+    };
+    const auto right = [](const Json& row) -> std::string {
+        return row.contains("skipped") ? "skipped"
+               : row["verified"]       ? "yes"
+               : row.contains("wrong") ? "WRONG"
+                                       : "failed";
+    };
+    return {"vkseek_ops",
+            {{"op", kText},
+             {"backend", kText},
+             {"device", kText},
+             {"variant", kText},
+             {"shape", kText},
+             {"verified", kInteger},
+             {"median_us", kReal},
+             {"best_us", kReal},
+             {"spread", kReal},
+             {"gb_s", kReal},
+             {"gflop_s", kReal},
+             {"roofline_share", kReal},
+             {"limit", kText},
+             {"verified_rows", kInteger},
+             {"bytes", kReal},
+             {"flops", kReal},
+             {"skipped", kText},
+             {"problem", kText}},
+            {{"op", -15, text("op")},
+             {"shape", -44, text("shape")},
+             {"backend", -9, text("backend")},
+             {"variant", -12, text("variant")},
+             {"right", -7, right},
+             {"median us", 10, number("median_us", "{:.1f}")},
+             {"best us", 10, number("best_us", "{:.1f}")},
+             {"spread", 6, number("spread", "{:.2f}")},
+             {"GB/s", 7, number("gb_s", "{:.2f}")},
+             {"GFLOP/s", 8, number("gflop_s", "{:.2f}")},
+             {"share", 6, number("roofline_share", "{:.2f}")},
+             {"limit", -14, text("limit")}}};
+}
+
+}  // namespace vks::bench

@@ -1,0 +1,73 @@
+// Operators on a device: each result is checked against a reference first and timed only if it is right.
+#pragma once
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "frontend/bench/op_cases.h"
+#include "frontend/bench/op_trial.h"
+#include "frontend/bench/roofline.h"
+#include "frontend/bench/table.h"
+
+namespace vks::bench {
+
+// Where a result differs from the reference's.
+struct Difference {
+    size_t argument = 0;
+    int64_t index = 0;  // of the first element that is wrong; in the rows that were compared
+    double wanted = 0, found = 0;
+    std::string text;  // what was wrong with the whole
+};
+// Empty when `got` is as right as the case asks for.
+std::optional<Difference> difference(const conformance::Case& c, const std::vector<conformance::Value>& got,
+                                     const std::vector<conformance::Value>& want, const std::string& variant);
+
+struct OpResult {
+    std::string op = {}, variant = {}, shape = {};
+    std::string skipped = {};  // why it was neither checked nor timed
+    std::string problem = {};  // what went wrong; then it wasn't timed
+    std::optional<Difference> wrong = {};
+    int64_t verified_rows = 0;
+    double bytes = 0, flops = 0;
+    std::vector<double> seconds = {};
+};
+
+struct OpBenchOptions {
+    std::vector<int64_t> rows = {1, 2, 4, 8, 64, 512, 4096};
+    int64_t repetitions = 5;
+    double most_flops = 3e11;    // of a case; 0: any
+    double most_bytes = 0;       // of a family's constants; 0: any
+    double most_seconds = 3;     // of repetitions, the first one not counted
+    std::string device_options;  // of vks_plugin.open
+};
+
+// One device, all families one after the other. Not thread-safe.
+class OpBench {
+public:
+    // `reference`: the CPU plugin.
+    OpBench(const vks_plugin& plugin, uint32_t index, const vks_plugin& reference, const OpBenchOptions& options);
+    // Why nothing can be measured.
+    const std::string& problem() const { return problem_; }
+    // Every case of a family, handed over as it is done; stops at the first error of `done`.
+    Status run(const OpFamily& family, const std::function<Status(const OpResult&)>& done);
+
+private:
+    OpResult measure(PlacedConstants& here, PlacedConstants& there, const OpCase& c);
+    std::string verify(PlacedConstants& there, const OpCase& c, OpTrial& trial, OpResult& result);
+    bool flush();
+
+    OpBenchOptions options_;
+    conformance::Target target_, reference_;
+    vks_buffer *from_ = nullptr, *to_ = nullptr;  // copied between repetitions: caches hold that then
+    uint64_t flush_bytes_ = 0;
+    std::string problem_;
+};
+
+// A row of results, as CLI.md has it. `roofline` may be null.
+nlohmann::ordered_json op_row(const OpResult& result, const std::string& backend, const std::string& device,
+                              const Roofline* roofline);
+TableLayout op_table();
+
+}  // namespace vks::bench

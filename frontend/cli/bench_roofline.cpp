@@ -1,0 +1,51 @@
+// vkseek bench roofline: what devices can do at best.
+#include <memory>
+
+#include "frontend/bench/roofline.h"
+#include "frontend/cli/bench.h"
+#include "frontend/cli/bench_devices.h"
+#include "frontend/cli/console.h"
+#include "frontend/cli/options.h"
+#include "frontend/cli/placement.h"
+
+namespace vks {
+namespace {
+
+struct BenchRooflineArgs {
+    CommonOptions common;
+    bench::Format format = bench::Format::kMarkdown;
+};
+
+Status run_bench_roofline(const BenchRooflineArgs& args) {
+    Registry registry(plugin_dirs(args.common.plugin_dirs));
+    VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
+    bench::TablePrinter printer(bench::roofline_table(), args.format);
+    VKS_TRY(write_stdout(printer.begin()));
+    const std::string options = args.common.threads ? fmt::format("threads={}", *args.common.threads) : "";
+    for (const BenchDevice& device : devices) {
+        conformance::Target target(*device.plugin, device.index, options);
+        if (!target.ok())
+            return Error{Code::kNoBackend, fmt::format("device ({}): wanted to open it, found {}", device.id,
+                                                       conformance::describe(target.status, target.error))};
+        VKS_ASSIGN(const bench::Roofline roofline, bench::measure_roofline(target));
+        VKS_TRY(bench::keep_roofline(roofline));
+        for (const auto& row : roofline_rows(roofline, device.id)) VKS_TRY(write_stdout(printer.row(row)));
+    }
+    return write_stdout(printer.end());
+}
+
+}  // namespace
+
+void add_bench_roofline(CLI::App& bench, Action& action) {
+    const auto args = std::make_shared<BenchRooflineArgs>();
+    CLI::App& app = add_command<BenchRooflineArgs>(
+        bench, action, "roofline", "What devices can do at best; kept for bench ops", args, run_bench_roofline);
+    add_backend_option(app, args->common.placement,
+                       "Devices to measure, e.g. cpu,vulkan:0. Default: auto, all of them");
+    add_threads_option(app, args->common);
+    add_format_option(app, args->format);
+    add_plugin_option(app, args->common);
+    add_verbose_option(app, args->common);
+}
+
+}  // namespace vks
