@@ -12,6 +12,8 @@ namespace vks {
 void add_bench_model(CLI::App& bench, Action& action);
 void add_bench_ops(CLI::App& bench, Action& action);
 void add_bench_roofline(CLI::App& bench, Action& action);
+void add_bench_compare(CLI::App& bench, Action& action);
+void add_bench_report(CLI::App& bench, Action& action);
 
 // -o.
 void add_format_option(CLI::App& app, bench::Format& format);

@@ -1,0 +1,84 @@
+// vkseek bench compare and bench report: results that -o json wrote, read back.
+#include <fstream>
+#include <memory>
+
+#include "backend/base/bad_input.h"
+#include "frontend/bench/report.h"
+#include "frontend/bench/results.h"
+#include "frontend/cli/bench.h"
+#include "frontend/cli/console.h"
+#include "frontend/cli/values.h"
+
+namespace vks {
+namespace {
+
+struct CompareArgs {
+    std::string a, b;
+    std::optional<double> fail_over;
+    bench::Format format = bench::Format::kMarkdown;
+};
+
+Status run_compare(const CompareArgs& args) {
+    VKS_ASSIGN(const auto a, bench::read_results(args.a));
+    VKS_ASSIGN(const auto b, bench::read_results(args.b));
+    const auto rows = bench::compare(a, b);
+    bench::TablePrinter printer(bench::compare_table(), args.format);
+    std::string text = printer.begin();
+    for (const auto& row : rows) text += printer.row(row);
+    VKS_TRY(write_stdout(text + printer.end()));
+    if (!args.fail_over) return {};
+    const std::vector<std::string> slow = bench::slower(rows, *args.fail_over);
+    if (slow.empty()) return {};
+    return Error{
+        Code::kMismatch,
+        fmt::format("comparison (--fail-over): wanted nothing slower by more than {} %, found {} of {}, first {}",
+                    *args.fail_over, slow.size(), rows.size(), quote(slow.front(), 200))};
+}
+
+struct ReportArgs {
+    std::vector<std::string> results;
+    std::filesystem::path out, before;
+    std::optional<std::string> title;
+};
+
+Status run_report(const ReportArgs& args) {
+    if (args.out.empty()) return usage_error("output", "-o", "a file to write", "none");
+    std::vector<nlohmann::ordered_json> rows, before;
+    for (const std::string& path : args.results) {
+        VKS_ASSIGN(const auto more, bench::read_results(path));
+        rows.insert(rows.end(), more.begin(), more.end());
+    }
+    if (!args.before.empty()) {
+        VKS_ASSIGN(before, bench::read_results(args.before));
+    }
+    std::ofstream file(args.out, std::ios::binary);
+    file << bench::report_page(rows, before, args.title.value_or("vkseek benchmarks"));
+    file.close();
+    if (!file) return bad_input("report ({}): wanted a file that can be written", args.out.string());
+    return {};
+}
+
+}  // namespace
+
+void add_bench_compare(CLI::App& bench, Action& action) {
+    const auto args = std::make_shared<CompareArgs>();
+    CLI::App& app = add_command<CompareArgs>(bench, action, "compare", "Two runs row by row: how much faster is B?",
+                                             args, run_compare);
+    app.add_option("A", args->a, "Results of the first run, as -o json wrote them")->required()->type_name("A.json");
+    app.add_option("B", args->b, "Results of the second run")->required()->type_name("B.json");
+    add_number(app, "--fail-over", "Percent: exit 5 when B is slower by more in any row", args->fail_over, 0, 100);
+    add_format_option(app, args->format);
+}
+
+void add_bench_report(CLI::App& bench, Action& action) {
+    const auto args = std::make_shared<ReportArgs>();
+    CLI::App& app = add_command<ReportArgs>(bench, action, "report", "Results as one page of HTML", args, run_report);
+    app.add_option("RESULTS", args->results, "Files that -o json wrote: of ops, model and roofline, together")
+        ->required()
+        ->type_name("RESULTS.json ...");
+    add_path(app, "-o,--output", "Output: the HTML file to write", args->out);
+    add_path(app, "--before", "Results of an earlier run to compare with", args->before);
+    add_text(app, "--title", "TEXT", "Title of the page", args->title);
+}
+
+}  // namespace vks

@@ -1,0 +1,117 @@
+// `vkseek bench ops`, `roofline`, `compare` and `report` as a person or a script uses them. Times are whatever they
+// are.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/plugins.h"
+#include "tests/support/run_program.h"
+#include "tests/support/temp_dir.h"
+
+namespace vks::test {
+namespace {
+
+Ran bench(const std::string& what, std::vector<std::string> options) {
+    options.insert(options.begin(), {"bench", what});
+    return run_program(options);
+}
+
+const std::vector<std::string> kSmall = {"--backend", "cpu",  "--rows",   "1,9",  "-r",
+                                         "1",         "--op", "rms_norm", "--op", "grouped_gemm"};
+
+std::string small_results() {
+    std::vector<std::string> options = kSmall;
+    options.insert(options.end(), {"-o", "json"});
+    const Ran ran = bench("ops", options);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return ran.out;
+}
+
+TEST(BenchOps, JsonHasTheFieldsOfTheContract) {
+    const auto rows = nlohmann::json::parse(small_results(), nullptr, false);
+    ASSERT_TRUE(rows.is_array());
+    ASSERT_EQ(rows.size(), 2U * (2 + 8));
+    for (const auto& row : rows) {
+        for (const char* text : {"op", "backend", "device", "variant", "shape", "limit"})
+            EXPECT_TRUE(row[text].is_string()) << text;
+        for (const char* number : {"median_us", "best_us", "gb_s", "gflop_s", "roofline_share"})
+            EXPECT_TRUE(row[number].is_number()) << number;
+        EXPECT_EQ(row["verified"], true);
+        EXPECT_EQ(row["backend"], "cpu");
+    }
+}
+
+TEST(BenchOps, ThePlainVariantCanBeChosen) {
+    const Ran ran = bench("ops", {"--backend", "cpu", "--rows", "1", "-r", "1", "--op", "add", "--variant", "plain",
+                                  "--math", "f32", "-o", "json"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(nlohmann::json::parse(ran.out)[0]["variant"], "plain");
+}
+
+// A plugin that computes nothing gives wrong results: reported, not timed.
+TEST(BenchOps, WrongResultsAreReportedAndNotTimed) {
+    const Ran ran = bench(
+        "ops", {"--plugin-dir", null_dir(), "--backend", "null", "--rows", "2", "--op", "rms_norm", "-o", "json"});
+    EXPECT_EQ(ran.status, 5);
+    EXPECT_NE(ran.err.find("rms_norm/1"), std::string::npos) << ran.err;
+    EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    const auto rows = nlohmann::json::parse(ran.out, nullptr, false);
+    ASSERT_EQ(rows.size(), 2U);
+    for (const auto& row : rows) {
+        EXPECT_EQ(row["verified"], false);
+        EXPECT_TRUE(row["median_us"].is_null());
+        EXPECT_TRUE(row["wrong"]["index"].is_number());
+        EXPECT_TRUE(row["wrong"]["wanted"].is_number());
+        EXPECT_TRUE(row["wrong"].contains("found"));
+    }
+}
+
+TEST(BenchOps, WrongCommandLines) {
+    const std::vector<std::vector<std::string>> wrong = {
+        {"--op", "nonesuch"}, {"--rows", "0"}, {"--rows", "x"}, {"-o", "xml"}, {"--most-memory", "much"}};
+    for (const auto& options : wrong) EXPECT_EQ(bench("ops", options).status, 2) << options[0];
+    EXPECT_EQ(bench("ops", {"--shapes", "nonesuch"}).status, 3);
+    EXPECT_EQ(bench("ops", {"--backend", "nonesuch"}).status, 4);
+}
+
+TEST(BenchRoofline, GivesEveryFigureAndKeepsIt) {
+    const TempDir cache;
+    RunOptions run;
+    run.env["XDG_CACHE_HOME"] = cache.path();
+    const Ran ran = run_program({"bench", "roofline", "--backend", "cpu", "--threads", "1", "-o", "json"}, run);
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    const auto rows = nlohmann::json::parse(ran.out, nullptr, false);
+    for (const char* what : {"read", "copy", "f32", "submit", "launch"})
+        EXPECT_TRUE(std::any_of(rows.begin(), rows.end(), [&](const auto& row) {
+            return row["what"] == what && row["value"].template get<double>() > 0;
+        })) << what;
+    EXPECT_FALSE(std::filesystem::is_empty(cache / "vkseek/roofline"));
+}
+
+TEST(BenchResults, CompareAndReport) {
+    const TempDir dir;
+    const std::string now = small_results();
+    write_bytes(dir / "a.json", now);
+    auto rows = nlohmann::json::parse(now);
+    EXPECT_EQ(bench("compare", {dir / "a.json", dir / "a.json", "--fail-over", "0"}).status, 0);
+    rows[3]["median_us"] = 2 * rows[3]["median_us"].get<double>();
+    write_bytes(dir / "b.json", rows.dump());
+    const Ran slower = bench("compare", {dir / "a.json", dir / "b.json", "--fail-over", "40", "-o", "json"});
+    EXPECT_EQ(slower.status, 5);
+    EXPECT_NE(slower.err.find("found 1 of 20"), std::string::npos) << slower.err;
+    EXPECT_EQ(nlohmann::json::parse(slower.out).size(), 20U);
+    EXPECT_EQ(bench("compare", {dir / "a.json", dir / "b.json", "--fail-over", "60"}).status, 0);
+    EXPECT_EQ(bench("compare", {dir / "a.json", dir / "none.json"}).status, 3);
+    EXPECT_EQ(bench("compare", {dir / "a.json"}).status, 2);
+
+    ASSERT_EQ(bench("report", {dir / "a.json", "--before", dir / "b.json", "-o", dir / "r.html"}).status, 0);
+    const std::string page = read_bytes(dir / "r.html");
+    EXPECT_NE(page.find("<svg"), std::string::npos);
+    EXPECT_NE(page.find("Compared with before"), std::string::npos);
+    EXPECT_EQ(bench("report", {dir / "a.json"}).status, 2);
+    EXPECT_EQ(bench("report", {dir / "a.json", "-o", dir / "no/r.html"}).status, 3);
+}
+
+}  // namespace
+}  // namespace vks::test

@@ -1,0 +1,97 @@
+// Results read back: compared, and as a page.
+#include "frontend/bench/report.h"
+
+#include <gtest/gtest.h>
+
+#include "frontend/bench/results.h"
+#include "tests/support/temp_dir.h"
+
+namespace vks::bench {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json op(const std::string& shape, double us) {
+    return {{"op", "gemm"},     {"backend", "cpu"}, {"device", "CPU"},       {"variant", "avx<2>"}, {"shape", shape},
+            {"verified", true}, {"median_us", us},  {"best_us", us},         {"gb_s", 10.0},        {"gflop_s", 50.0},
+            {"bytes", 1e6},     {"flops", 5e6},     {"roofline_share", 0.5}, {"limit", "memory"}};
+}
+Json skipped(const std::string& shape) {
+    Json row = op(shape, 1);
+    for (const char* name : {"median_us", "best_us", "gb_s", "gflop_s"}) row[name] = nullptr;
+    row["verified"] = false;
+    row["skipped"] = "too large";
+    return row;
+}
+Json model(double ts) {
+    return {{"model_type", "m"}, {"backends", "cpu"}, {"n_prompt", 0}, {"n_gen", 8},
+            {"n_depth", 0},      {"mtp", 0},          {"avg_ts", ts}};
+}
+Json roof(const std::string& what, Json bytes, double value, const std::string& unit) {
+    return {{"backend", "cpu"}, {"device", "CPU"}, {"what", what}, {"bytes", bytes}, {"value", value}, {"unit", unit}};
+}
+
+TEST(Results, ComparedBySpeedWhateverTheUnit) {
+    const auto rows = compare({op("a", 100), op("b", 100), model(10), roof("submit", nullptr, 2, "us"), op("gone", 1)},
+                              {op("a", 50), op("b", 125), model(5), roof("submit", nullptr, 2, "us"), skipped("c")});
+    ASSERT_EQ(rows.size(), 5u);
+    EXPECT_EQ(rows[0]["speed"], 2.0);
+    EXPECT_EQ(rows[1]["speed"], 0.8);
+    EXPECT_EQ(rows[2]["speed"], 0.5);
+    EXPECT_EQ(rows[3]["speed"], 1.0);
+    EXPECT_TRUE(rows[4]["b"].is_null());
+    EXPECT_EQ(slower(rows, 10).size(), 3u);  // b, the model, and what is gone
+    EXPECT_EQ(slower(rows, 30).size(), 2u);
+    EXPECT_EQ(slower(rows, 60).size(), 1u);
+}
+
+TEST(Results, ReadFromFiles) {
+    const test::TempDir dir;
+    test::write_bytes(dir / "good", Json({op("a", 1), model(2)}).dump());
+    const auto good = read_results(dir / "good");
+    ASSERT_TRUE(good);
+    EXPECT_EQ(good->size(), 2u);
+    const char* wrong[] = {"{}", "[1]", "[{\"op\":1}]", "[", ""};
+    for (const char* text : wrong) {
+        test::write_bytes(dir / "bad", text);
+        const auto bad = read_results(dir / "bad");
+        ASSERT_FALSE(bad) << text;
+        EXPECT_EQ(bad.error().code, Code::kBadInput);
+        EXPECT_NE(bad.error().text.find("bad"), std::string::npos);
+    }
+    EXPECT_FALSE(read_results(dir / "nothing"));
+}
+
+TEST(Report, ThePageIsSelfContained) {
+    const std::vector<Json> rows = {op("a \"quoted\" & <shape>", 100), skipped("b"), model(10),
+                                    roof("read", 1 << 28, 20, "GB/s"), roof("f32", nullptr, 100, "GFLOP/s")};
+    const std::string page = report_page(rows, {op("a \"quoted\" & <shape>", 200)}, "Title <1>");
+    for (const char* wanted : {"<!DOCTYPE html>", "prefers-color-scheme:dark", "name=\"viewport\"", "<svg viewBox",
+                               "a &quot;quoted&quot; &amp; &lt;shape&gt;", "avx&lt;2&gt;",
+                               "<title>Title &lt;1&gt;</title>", "id=\"ops\"", "id=\"models\"", "id=\"roofs\"",
+                               "id=\"compare\"", "class=\"faint\">skipped", "data-v=\"100\"", "@media print"})
+        EXPECT_NE(page.find(wanted), std::string::npos) << wanted;
+    for (const char* unwanted : {"http:", "https:", "src=", "<link", "@import", "url(", "<shape>"})
+        EXPECT_EQ(page.find(unwanted), std::string::npos) << unwanted;
+}
+
+size_t count(const std::string& text, const std::string& part) {
+    size_t n = 0;
+    for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++n;
+    return n;
+}
+
+TEST(Report, ThePlotHasEveryOperatorAndRoof) {
+    const std::vector<Json> rows = {op("a", 100), op("b", 10), skipped("c"), roof("read", 1 << 28, 20, "GB/s"),
+                                    roof("f32", nullptr, 100, "GFLOP/s")};
+    const std::string svg = roofline_svg(rows, "cpu");
+    EXPECT_EQ(count(svg, "<circle"), 2u);
+    EXPECT_EQ(count(svg, "class=\"roof\""), 2u);
+    EXPECT_NE(svg.find("read 20 GB/s"), std::string::npos);
+    EXPECT_EQ(count(svg, "nan") + count(svg, "inf"), 0u);
+    EXPECT_EQ(count(roofline_svg({op("a", 1)}, "cpu"), "class=\"roof\""), 0u);  // unknown roofs
+    EXPECT_EQ(roofline_svg({skipped("c")}, "cpu"), "");
+}
+
+}  // namespace
+}  // namespace vks::bench
