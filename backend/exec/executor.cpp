@@ -204,8 +204,8 @@ Status Executor::upload(const Plan& plan, const Step& step) {
         for (const DevicePlan& d : plan.devices) {
             if (!d.location[id].buffer) continue;
             VKS_ASSIGN(Lane * target, lane(*d.device));
-            VKS_TRY(
-                target->upload(data, d.location[id], uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind))));
+            const auto bytes = uint64_t(plan.graph->bytes(plan.graph->values[id], step.bind));
+            VKS_TRY(blame(*d.device, target->upload(data, d.location[id], bytes)));
         }
     return {};
 }
