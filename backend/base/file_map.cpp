@@ -145,19 +145,39 @@ FileMap::~FileMap() {
     if (fd_ >= 0) close(fd_);
 }
 
-void FileMap::advise(size_t offset, size_t bytes, Advice advice) const {
-    if (offset >= size_ || bytes == 0) return;
+// Whole pages around a range, cut at the end of the file.
+FileMap::Pages FileMap::pages(size_t offset, size_t bytes) const {
+    if (offset >= size_) return {};
     bytes = std::min(bytes, size_ - offset);
     const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
     const size_t first = offset / page * page;
+    return {const_cast<std::byte*>(data_ + first), bytes == 0 ? 0 : bytes + (offset - first)};
+}
+
+void FileMap::advise(size_t offset, size_t bytes, Advice advice) const {
     static constexpr int kMadvise[] = {MADV_NORMAL,   MADV_RANDOM,   MADV_SEQUENTIAL,
                                        MADV_WILLNEED, MADV_DONTNEED, MADV_WILLNEED};
-    void* begin = const_cast<std::byte*>(data_ + first);
-    const size_t length = bytes + (offset - first);
+    const Pages range = pages(offset, bytes);
+    if (range.bytes == 0) return;
 #ifdef MADV_POPULATE_READ
-    if (advice == Advice::kPopulate && madvise(begin, length, MADV_POPULATE_READ) == 0) return;
+    if (advice == Advice::kPopulate && madvise(range.begin, range.bytes, MADV_POPULATE_READ) == 0) return;
 #endif
-    static_cast<void>(madvise(begin, length, kMadvise[static_cast<size_t>(advice)]));
+    static_cast<void>(madvise(range.begin, range.bytes, kMadvise[static_cast<size_t>(advice)]));
+    if (advice != Advice::kDontNeed) return;
+    const auto first = static_cast<off_t>(static_cast<std::byte*>(range.begin) - data_);
+    static_cast<void>(posix_fadvise(fd_, first, static_cast<off_t>(range.bytes), POSIX_FADV_DONTNEED));
+}
+
+bool FileMap::populate(size_t offset, size_t bytes) const {
+    const Pages range = pages(offset, bytes);
+    if (range.bytes == 0) return bytes == 0;
+#ifdef MADV_POPULATE_READ
+    while (madvise(range.begin, range.bytes, MADV_POPULATE_READ) != 0) {
+        if (errno == EFAULT || errno == EIO) return false;
+        if (errno != EINTR && errno != EAGAIN) break;
+    }
+#endif
+    return true;
 }
 
 Status FileMap::check_size() const {

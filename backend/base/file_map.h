@@ -16,7 +16,8 @@ namespace vks {
 // was there before.
 class FileMap {
 public:
-    // What is expected of a range; kPopulate reads it in now, kDontNeed gives its pages back.
+    // What is expected of a range; kPopulate reads it in now, kDontNeed gives its pages back, also those the system
+    // keeps.
     enum class Advice { kNormal, kRandom, kSequential, kWillNeed, kDontNeed, kPopulate };
 
     // Maps a regular file; nothing of it is read. An empty file gives data() == nullptr, size() == 0.
@@ -37,13 +38,21 @@ public:
     // A hint about bytes [offset, offset + bytes), widened to whole pages and cut at the end of the file.
     // Failing changes nothing but speed, so nothing is returned.
     void advise(size_t offset, size_t bytes, Advice advice) const;
+    // Reads the range in now and waits for it. False: the file no longer has all of it, or the disk failed. A system
+    // that can't do this (Linux before 5.14) leaves it to the first touch, and this to the SIGBUS handler.
+    bool populate(size_t offset, size_t bytes) const;
 
     // Whether the file still has its size. A file cut within its last page reads as zeros without any fault, so a run
     // asks this before it trusts what it computed.
     Status check_size() const;
 
 private:
+    struct Pages {
+        void* begin = nullptr;
+        size_t bytes = 0;
+    };
     FileMap() = default;
+    Pages pages(size_t offset, size_t bytes) const;
     const std::byte* data_ = nullptr;
     size_t size_ = 0;
     int fd_ = -1;

@@ -154,17 +154,22 @@ Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step)
 Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, const Step& step, Lane& lane) {
     const Launch& l = plan.launches[node];
     const DevicePlan& here = plan.devices[plan.report[node].device];
-    const std::span<const vks_tensor> args(bound.args.data() + l.first_arg, l.arg_count);
-    const int64_t begin = trace_ ? trace_->now() : 0;
-    VKS_TRY(blame(*here.device, here.device->launch(lane.stream(), l.kernel, args, l.scratch ? &here.scratch : nullptr,
-                                                    plan.report[node].what)));
-    lane.touched(plan.report[node].what);
-    if (!trace_) return {};
-    VKS_TRY(blame(*here.device, lane.finish()));
-    const int64_t end = trace_->now();
-    trace_->add({here.device->id(), plan.report[node].variant, plan.graph, node, bound.bind,
-                 step.state_first + step.state_count, begin, end});
-    return {};
+    const bool paged = paging_ && &paging_->device() == here.device;
+    const std::span<const vks_tensor> all(bound.args.data() + l.first_arg, l.arg_count);
+    const auto once = [&](std::span<const vks_tensor> args) -> Status {
+        const int64_t begin = trace_ ? trace_->now() : 0;
+        VKS_TRY(blame(*here.device, here.device->launch(lane.stream(), l.kernel, args,
+                                                        l.scratch ? &here.scratch : nullptr, plan.report[node].what)));
+        lane.touched(plan.report[node].what);
+        if (trace_ || paged) VKS_TRY(blame(*here.device, lane.finish()));
+        if (trace_) {
+            const int64_t end = trace_->now();
+            trace_->add({here.device->id(), plan.report[node].variant, plan.graph, node, bound.bind,
+                         step.state_first + step.state_count, begin, end});
+        }
+        return {};
+    };
+    return paged ? paging_->run(plan, node, all, lane, once) : once(all);
 }
 
 Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane) {

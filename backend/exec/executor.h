@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/exec/paging.h"
 #include "backend/exec/probe.h"
 #include "backend/exec/trace.h"
 #include "backend/plan/plan_set.h"
@@ -25,6 +26,10 @@ public:
     // When `trace` is set, every launch is finished and timed by itself: slower, for --trace-file. Both may be null.
     explicit Executor(Trace* trace = nullptr, Probe* probe = nullptr) : trace_(trace), probe_(probe) {}
 
+    // From now on the weights of its device are resident only as it says.
+    void page(std::unique_ptr<Paging> paging) { paging_ = std::move(paging); }
+    Paging* paging() { return paging_.get(); }
+
     // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed. Nothing is in flight
     // afterwards either way, except on a lost device.
     Status run(const Plan& plan, const Step& step);
@@ -36,7 +41,10 @@ public:
     // right are copied to where `to` has none, from devices that aren't lost; an error leaves `from` as it was.
     Result<HandOver> hand_over(PlanSet& from, PlanSet& to);
     // Forgets what was kept for a plan that is about to go.
-    void forget(const Plan& plan) { bound_.erase(&plan); }
+    void forget(const Plan& plan) {
+        bound_.erase(&plan);
+        if (paging_) paging_->forget(plan);
+    }
     // Forgets what was kept for all plans and devices that aren't of `set`.
     void keep_only(const PlanSet& set);
 
@@ -61,6 +69,7 @@ private:
 
     Trace* trace_;
     Probe* probe_;
+    std::unique_ptr<Paging> paging_;
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
     std::unordered_map<const Plan*, Bound> bound_;
     std::vector<std::byte> bounce_;  // between two devices' memories

@@ -19,6 +19,7 @@ extern const OpRule rule_embed = {
     [](const NodeView& n, const Bindings& b) {
         return elements(*n.in[0], b) * n.in[1]->shape[1].count * (n.in[1]->dtype == VKS_F32 ? 4 : 2);
     },
+    WeightUse::kRows,
 };
 
 }  // namespace vks

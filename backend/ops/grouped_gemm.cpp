@@ -39,6 +39,7 @@ extern const OpRule rule_grouped_gemm = {
         const int64_t element = n.in[4]->dtype == VKS_F8_E4M3 ? 1 : n.in[4]->dtype == VKS_F32 ? 4 : 2;
         return used * elements(*n.in[4], b) * element + elements(*n.in[0], b) * (n.in[0]->dtype == VKS_F32 ? 4 : 2);
     },
+    WeightUse::kByOffset,
 };
 
 }  // namespace vks

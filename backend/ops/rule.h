@@ -28,6 +28,13 @@ struct Cost {
     int64_t flops = 0;
 };
 
+// Which of a node's weights a launch reads.
+enum class WeightUse : uint8_t {
+    kAll,
+    kRows,      // single rows of the one there is
+    kByOffset,  // of a pair (weight, scale) for each expert e those with offset[e] < offset[e + 1]
+};
+
 struct OpRule {
     const char* id;
     uint32_t min_inputs, max_inputs;  // absent ones count
@@ -37,6 +44,7 @@ struct OpRule {
     int64_t (*flops)(const NodeView&, const Bindings&);
     // Null: every input is read whole. Else the bytes read, e.g. of the experts that T tokens can reach.
     int64_t (*bytes_read)(const NodeView&, const Bindings&);
+    WeightUse weights = WeightUse::kAll;
 };
 
 // Null when the core knows no such op.

@@ -99,6 +99,7 @@ nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int
     json["peak_bytes"] = runtime.peak_bytes_json();
     json["bytes"] = runtime.engine().bytes_by_device();
     json["process_peak_bytes"] = process_peak_bytes();
+    json["paging"] = runtime.paging_json();
     json["device_stats"] = runtime.stats_json();
     return json;
 }
@@ -112,7 +113,8 @@ void print_statistics(const Runtime& runtime, const Generation& out, int64_t con
     }
     for (const SwapEvent& event : out.swaps)
         if (!event.error.empty()) log_line(LogLevel::kWarning, fmt::format("{}: {}", event.reason, event.error));
-    write_stderr(text + phases_text(out) + swaps_text(out.swaps) + runtime.memory_line() + runtime.placement_line());
+    write_stderr(text + phases_text(out) + swaps_text(out.swaps) + runtime.memory_line() + runtime.paging_line() +
+                 runtime.placement_line());
 }
 
 Status run_generate(const GenerateArgs& args) {

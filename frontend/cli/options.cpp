@@ -86,6 +86,14 @@ void add_threads_option(CLI::App& app, CommonOptions& options) {
 void add_running_options(CLI::App& app, CommonOptions& options) {
     add_model_option(app, options);
     add_placement_options(app, options.placement);
+    add_values(app, "--memory", "DEV=SIZE",
+               "Most memory of a device that computes in host memory, e.g. cpu=8G; weights beyond it are read from the "
+               "files when they are needed",
+               [&options](const std::string& text) -> Status {
+                   VKS_ASSIGN(const auto cap, parse_memory(text));
+                   options.memory[cap.first] = cap.second;
+                   return {};
+               });
     add_plugin_option(app, options);
     add_math_option(app, options);
     add_choice(app, "--precision", "w8a16", "w8a8", "Inputs of FP8 weights: w8a16 (default, unquantised) or w8a8",
@@ -121,6 +129,7 @@ Result<std::filesystem::path> model_dir(const CommonOptions& options) {
 EngineOptions engine_options(const CommonOptions& options) {
     EngineOptions engine;
     engine.placement = options.placement;
+    engine.memory = options.memory;
     engine.half = options.half;
     engine.w8a8 = options.w8a8;
     engine.threads = static_cast<int>(options.threads.value_or(0));

@@ -18,6 +18,7 @@ namespace vks {
 struct CommonOptions {
     std::filesystem::path model;  // empty: not given
     Placement placement;
+    std::map<std::string, uint64_t> memory;
     std::vector<std::filesystem::path> plugin_dirs;
     bool half = true, w8a8 = false;
     std::optional<int64_t> threads;

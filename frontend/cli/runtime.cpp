@@ -49,6 +49,7 @@ Status Runtime::start(const EngineOptions& wanted) {
     registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
     if (!options_.trace_file.empty()) trace_ = std::make_unique<Trace>();
     VKS_ASSIGN(engine_, Engine::create(checkpoint_, *registry_, engine, trace_.get()));
+    warnings_.insert(warnings_.end(), engine_->warnings().begin(), engine_->warnings().end());
     if (options_.explain) write_stderr(engine_->explain());
     return {};
 }
@@ -115,6 +116,34 @@ nlohmann::ordered_json Runtime::stats_json() const {
         for (const Count& count : kCounts) json[entry->id][count.name] = (*counts).*count.field;
     }
     return json;
+}
+
+nlohmann::ordered_json Runtime::paging_json() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    const auto stats = engine_->paging();
+    if (!stats) return json;
+    json["budget_bytes"] = stats->budget_bytes;
+    json["pinned_bytes"] = stats->pinned_bytes;
+    json["peak_bytes"] = stats->peak_bytes;
+    json["bytes_read"] = stats->bytes_read;
+    json["reading_seconds"] = stats->reading_seconds;
+    json["waiting_seconds"] = stats->waiting_seconds;
+    json["expert_uses"] = stats->cached_uses;
+    json["expert_hits"] = stats->cached_hits;
+    return json;
+}
+
+std::string Runtime::paging_line() const {
+    const auto stats = engine_->paging();
+    if (!stats) return "";
+    const double rate =
+        stats->reading_seconds > 0 ? static_cast<double>(stats->bytes_read) / stats->reading_seconds : 0;
+    const double hits = 100 * static_cast<double>(stats->cached_hits) / std::max<double>(1, double(stats->cached_uses));
+    return fmt::format(
+        "read:      {} in {:.2f} s, {}/s; waited for {:.2f} s; weights in {}; {:.0f} % of experts' uses "
+        "were there\n",
+        human_bytes(stats->bytes_read), stats->reading_seconds, human_bytes(uint64_t(rate)), stats->waiting_seconds,
+        human_bytes(stats->budget_bytes), hits);
 }
 
 std::string Runtime::stats_lines() const {

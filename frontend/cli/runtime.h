@@ -51,6 +51,9 @@ public:
     nlohmann::ordered_json stats_json() const;
     // {"operators": n, "disagreements": [{"op": ..., "problem": ...}]} under --check, else null.
     nlohmann::ordered_json checks_json() const;
+    // What a cap of --memory made the run read; empty where all weights fit.
+    nlohmann::ordered_json paging_json() const;
+    std::string paging_line() const;
     // One line each: device bytes, and what ran where.
     std::string memory_line() const;
     std::string placement_line() const;

@@ -66,6 +66,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     VKS_ASSIGN(std::vector<PlanRequest> requests, engine->requests(engine->placement_));
     engine->plans_ = std::make_unique<PlanSet>();
     VKS_TRY(engine->plans_->make(std::move(requests)));
+    VKS_TRY(engine->check_caps());
+    engine->limit_memory();
     engine->note_peak(engine->bytes_by_device());
     return engine;
 }

@@ -33,6 +33,8 @@ struct EngineOptions {
     double watchdog = 60;   // seconds until a device that doesn't answer counts as lost
     int64_t check = 0;      // every so many steps an operator is computed again on the CPU plugin; 0: never
     conformance::CheckAction check_action = conformance::CheckAction::kWarn;
+    // "cpu" -> bytes that its caches, activations and weights may take.
+    std::map<std::string, uint64_t> memory;
 };
 
 // Where plugin libraries are looked for, in order: `extra` (from --plugin-dir), $VKSEEK_PLUGIN_PATH (colon-separated),
@@ -116,9 +118,14 @@ public:
     std::map<std::string, std::string> where() const;
     // The plans' node reports, one line each.
     std::string explain() const;
-    // Bytes each device holds: weights it reads, caches, activations; and the most it ever held.
+    // Bytes each device holds: weights it reads, caches, activations; and the most it ever held. Of weights under a
+    // cap: the most at a time.
     DeviceBytes bytes_by_device() const;
-    const DeviceBytes& peak_bytes() const { return peak_; }
+    DeviceBytes peak_bytes() const;
+    // What was read to keep within the cap of options().memory; nothing where all weights fit.
+    std::optional<PagerStats> paging() const;
+    // What is to be said of the caps, once the run has succeeded.
+    const std::vector<std::string>& warnings() const { return warnings_; }
 
 private:
     // In how many sizes of step a graph is planned: of a prompt's chunk, an id and its drafts, one id.
@@ -153,6 +160,10 @@ private:
     void note_peak(const DeviceBytes& bytes);
     template <class F>
     void each_plan(F visit) const;
+    Status check_caps() const;
+    void limit_memory();
+    Device* host_device(const std::string& id) const;
+    uint64_t bytes_beside_weights(const Device& device) const;
 
     std::shared_ptr<const Checkpoint> checkpoint_;
     Registry* registry_ = nullptr;
@@ -165,7 +176,8 @@ private:
     std::unique_ptr<Executor> executor_;
     std::unique_ptr<PlanBuilder> building_;
     DeviceBytes peak_;
-    bool prompt_ = true;             // the last step of the main model was of a prompt
+    bool prompt_ = true;  // the last step of the main model was of a prompt
+    std::vector<std::string> warnings_;
     int64_t position_ = 0;           // of the last step
     std::vector<std::byte> hidden_;  // final_norm of the last step of a module, for the next one
 };

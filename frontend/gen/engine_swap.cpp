@@ -89,13 +89,25 @@ std::vector<int64_t> Engine::rows_by_module(const std::map<std::string, int64_t>
 void Engine::exchange(std::unique_ptr<PlanSet> next) {
     executor_->keep_only(*next);
     for (Module& m : modules_) m.read = false;
+    executor_->page(nullptr);
     plans_ = std::move(next);
+    limit_memory();
 }
 
 DeviceBytes Engine::bytes_by_device() const {
     MemoryUse use;
     plans_->count(use);
-    return by_device(use);
+    DeviceBytes bytes = by_device(use);
+    if (const Paging* paging = executor_->paging()) {
+        bytes[paging->device().id()] = bytes_beside_weights(paging->device()) + this->paging()->peak_bytes;
+    }
+    return bytes;
+}
+
+DeviceBytes Engine::peak_bytes() const {
+    DeviceBytes peak = peak_;
+    for (const auto& [id, n] : bytes_by_device()) peak[id] = std::max(peak[id], n);
+    return peak;
 }
 
 void Engine::note_peak(const DeviceBytes& bytes) {

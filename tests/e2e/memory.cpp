@@ -1,0 +1,119 @@
+// --memory: under any cap the same ids, from weights that are read when they are needed.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "frontend/model/shapes.h"
+#include "tests/e2e/golden_run.h"
+#include "tests/support/edit_checkpoint.h"
+#include "tests/support/run_program.h"
+#include "tests/support/temp_dir.h"
+
+namespace vks::test {
+namespace {
+
+using nlohmann::json;
+
+json generated(std::vector<std::string> options) {
+    options.insert(options.begin(), "generate");
+    options.insert(options.end(), {"--backend", "cpu", "--temp", "0", "--ignore-eos", "--json"});
+    const Ran ran = run_program(options);
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    return json::parse(ran.out, nullptr, false);
+}
+
+class Memory : public GoldenRun {
+protected:
+    Memory() : GoldenRun("cpu") {}
+};
+
+// From less than an expert to all there is; with a prompt in one step too, which reads every expert.
+TEST_P(Memory, GoldenIdsUnderAnyCap) {
+    const std::vector<std::pair<const char*, const char*>> cases = {
+        {"cpu=1", "1"}, {"cpu=1", "512"}, {"cpu=2M", "4"}, {"cpu=1G", "512"}};
+    for (const auto& [cap, chunk] : cases) {
+        SCOPED_TRACE(fmt::format("{} {}", cap, chunk));
+        const json document = json::parse(greedy(0, {"--chunk", chunk, "--memory", cap}), nullptr, false);
+        ASSERT_TRUE(document.is_object());
+        EXPECT_EQ(document["ids"].get<std::vector<int64_t>>(), golden_->integers("p0.greedy_ids"));
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Memory, testing::ValuesIn(golden_models()), golden_name);
+
+std::vector<std::string> demo(std::vector<std::string> more) {
+    more.insert(more.end(), {"-p", "vulkan-tools:", "-n", "24", "--math", "f32", "--mtp", "1"});
+    return more;
+}
+
+TEST(MemoryCap, DemoModelGivesTheSameText) {
+    const json free = generated(demo({}));
+    ASSERT_TRUE(free.is_object());
+    EXPECT_TRUE(free["paging"].empty());
+    for (const char* cap : {"cpu=1", "cpu=8M", "cpu=10M", "cpu=12M"}) {
+        SCOPED_TRACE(cap);
+        const json capped = generated(demo({"--memory", cap}));
+        ASSERT_TRUE(capped.is_object());
+        EXPECT_EQ(capped["ids"], free["ids"]);
+        EXPECT_EQ(capped["logits_hash"], free["logits_hash"]);
+        ASSERT_FALSE(capped["paging"].empty());
+        EXPECT_GT(capped["paging"]["bytes_read"], capped["paging"]["budget_bytes"]);
+    }
+}
+
+// 240 MB of weights, most of them experts, in 100 MB: the system counts no more, and 50 MB for the program itself.
+TEST(MemoryCap, KeepsTheProcessWithinIt) {
+    const TempDir dir;
+    ModelConfig config = *named_shape("bench-m");
+    config.num_hidden_layers = 3;
+    write_bytes(dir / "shape.json", config_json(config));
+    const std::string model = (dir / "model").string();
+    ASSERT_EQ(run_program({"synth", "--shape", (dir / "shape.json").string(), "-o", model}).status, 0);
+    const std::vector<std::string> options = {"-m", model,     "--ids", "5,6,7,8", "-n",
+                                              "16", "--chunk", "4",     "--math",  "f32"};
+    const json free = generated(options);
+    std::vector<std::string> capped_options = options;
+    capped_options.insert(capped_options.end(), {"--memory", "cpu=100M"});
+    const json capped = generated(capped_options);
+    ASSERT_TRUE(free.is_object() && capped.is_object());
+    EXPECT_EQ(capped["ids"], free["ids"]);
+    EXPECT_LE(capped["peak_bytes"]["cpu"].get<uint64_t>(), 100'000'000u);
+    EXPECT_GT(free["peak_bytes"]["cpu"].get<uint64_t>(), 200'000'000u);
+    EXPECT_LE(capped["process_peak_bytes"].get<uint64_t>(), 150'000'000u);
+}
+
+// One line and the status of a bad file, whether it is the pager that finds the weights gone or who computes with them.
+TEST(MemoryCap, AShardCutInTheMiddleOfARun) {
+    const TempDir dir;
+    copy_checkpoint("nano-bf16", dir / "m");
+    const std::filesystem::path weights = dir / "m/model.safetensors";
+    bool cut = false;
+    RunOptions options;
+    options.on_output = [&](pid_t, std::string_view out) {
+        if (out.empty() || std::exchange(cut, true)) return;
+        std::filesystem::resize_file(weights, 8192);
+    };
+    const Ran ran = run_program({"generate", "-m", (dir / "m").string(), "-p", "hello", "-n", "2000", "--temp", "0",
+                                 "--ignore-eos", "--backend", "cpu", "--memory", "cpu=1"},
+                                options);
+    EXPECT_TRUE(cut);
+    EXPECT_EQ(ran.status, 3) << ran.err;
+    EXPECT_EQ(std::ranges::count(ran.err, '\n'), 1) << ran.err;
+    EXPECT_NE(ran.err.find("(" + weights.string() + "): wanted "), std::string::npos) << ran.err;
+}
+
+TEST(MemoryCap, SaysWhatItCannotDo) {
+    const Ran unknown = run_program({"generate", "-p", "x", "--backend", "cpu", "--memory", "vulkan:7=1G"});
+    EXPECT_EQ(unknown.status, 2);
+    EXPECT_EQ(unknown.err,
+              "vkseek: memory (--memory): wanted a device of this run that computes in host memory, found vulkan:7\n");
+    const Ran tight = run_program({"generate", "-p", "x", "-n", "2", "--backend", "cpu", "--memory", "cpu=1k"});
+    EXPECT_EQ(tight.status, 0) << tight.err;
+    EXPECT_NE(tight.err.find("memory (--memory cpu): wanted "), std::string::npos) << tight.err;
+}
+
+}  // namespace
+}  // namespace vks::test

@@ -1,0 +1,147 @@
+// Residency of ranges of a file: within the budget, by use, and right whatever is resident.
+#include "backend/exec/pager.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstring>
+#include <filesystem>
+
+#include "tests/support/temp_dir.h"
+
+namespace vks {
+namespace {
+
+constexpr uint64_t kBytes = 16384;  // of a range; whole pages
+constexpr size_t kRanges = 8;
+
+class PagerTest : public testing::Test {
+protected:
+    PagerTest() {
+        std::string text;
+        for (size_t i = 0; i < kRanges; ++i) text.append(kBytes, static_cast<char>('a' + i));
+        test::write_bytes(dir_ / "f", text);
+        file_.emplace(*FileMap::open(dir_ / "f"));
+    }
+    void add(Pager& pager, RangeUse use) {
+        for (size_t i = 0; i < kRanges; ++i) {
+            EXPECT_EQ(pager.add(*file_, file_->data() + i * kBytes, kBytes, use), i);
+        }
+    }
+    // Holds and releases these, one after the other, and looks at their bytes.
+    void use(Pager& pager, std::initializer_list<Pager::Range> ranges) {
+        for (const Pager::Range range : ranges) {
+            const Status held = pager.hold({&range, 1});
+            ASSERT_TRUE(held) << held.error().text;
+            EXPECT_EQ(file_->data()[range * kBytes + 5], static_cast<std::byte>('a' + range));
+            pager.release({&range, 1});
+        }
+    }
+    uint64_t reads(Pager& pager) { return pager.stats().bytes_read / kBytes; }
+
+    test::TempDir dir_;
+    std::optional<FileMap> file_;
+};
+
+TEST_F(PagerTest, ReadsOnceWhatFits) {
+    Pager pager(kRanges * kBytes, 2);
+    add(pager, RangeUse::kCached);
+    for (int round = 0; round < 3; ++round) use(pager, {0, 1, 2, 3, 4, 5, 6, 7});
+    EXPECT_EQ(reads(pager), kRanges);
+    EXPECT_EQ(pager.stats().cached_uses, 3 * kRanges);
+    EXPECT_EQ(pager.stats().cached_hits, 2 * kRanges);
+}
+
+TEST_F(PagerTest, KeepsWithinTheBudget) {
+    Pager pager(3 * kBytes, 3);
+    add(pager, RangeUse::kCached);
+    for (int round = 0; round < 5; ++round) use(pager, {0, 1, 2, 3, 4, 5, 6, 7});
+    EXPECT_LE(pager.stats().peak_bytes, 3 * kBytes);
+}
+
+TEST_F(PagerTest, WhatIsUsedOftenStays) {
+    Pager pager(3 * kBytes, 1);
+    add(pager, RangeUse::kCached);
+    use(pager, {0, 0, 0, 1, 1, 1});
+    const uint64_t before = reads(pager);
+    use(pager, {2, 0, 1, 3, 0, 1, 4, 0, 1});  // the strangers give way to each other
+    EXPECT_EQ(reads(pager), before + 3);
+    for (int round = 0; round < 20; ++round) use(pager, {5, 6, 7});  // until what was used long ago has aged
+    const uint64_t aged = reads(pager);
+    use(pager, {5, 6, 7, 5, 6, 7});
+    EXPECT_EQ(reads(pager), aged);
+}
+
+TEST_F(PagerTest, PinnedStayAndStreamedGoFirst) {
+    Pager pager(3 * kBytes, 1);
+    pager.add(*file_, file_->data(), kBytes, RangeUse::kPinned);
+    pager.add(*file_, file_->data() + kBytes, kBytes, RangeUse::kCached);
+    for (size_t i = 2; i < kRanges; ++i) pager.add(*file_, file_->data() + i * kBytes, kBytes, RangeUse::kStreamed);
+    for (int round = 0; round < 3; ++round) use(pager, {0, 1, 2, 3, 4, 5, 6, 7});
+    EXPECT_EQ(pager.stats().pinned_bytes, kBytes);
+    EXPECT_EQ(reads(pager), 2 + 3 * 6u);
+}
+
+TEST_F(PagerTest, HoldsMoreThanTheBudgetIfItMust) {
+    Pager pager(kBytes / 2, 2);
+    add(pager, RangeUse::kCached);
+    const std::array<Pager::Range, 4> all = {3, 1, 4, 6};
+    ASSERT_TRUE(pager.hold(all));
+    EXPECT_EQ(file_->data()[4 * kBytes], std::byte{'e'});
+    pager.release(all);
+    EXPECT_EQ(pager.stats().peak_bytes, 4 * kBytes);
+    use(pager, {3, 1, 4, 6});
+    EXPECT_EQ(reads(pager), 8u);
+}
+
+TEST_F(PagerTest, WantedAheadIsThereInOrder) {
+    Pager pager(2 * kBytes, 2);
+    add(pager, RangeUse::kCached);
+    const std::array<Pager::Range, 5> soon = {7, 6, 5, 4, 3};
+    pager.want(soon);
+    use(pager, {7, 6, 5, 4, 3});
+    EXPECT_EQ(reads(pager), 5u);
+    EXPECT_LE(pager.stats().peak_bytes, 2 * kBytes);
+}
+
+// Pages that are given back are gone from the process; mincore() would count the page cache.
+TEST_F(PagerTest, GivesMemoryBack) {
+    std::string large(size_t{32} << 20, 'x');
+    test::write_bytes(dir_ / "large", large);
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    constexpr uint64_t kPart = uint64_t{4} << 20;
+    Pager pager(kPart, 2);
+    for (uint64_t at = 0; at < large.size(); at += kPart) pager.add(*file, file->data() + at, kPart, RangeUse::kCached);
+    const auto shared = []() -> uint64_t {  // bytes of files that are resident
+        const std::string statm = test::read_bytes("/proc/self/statm");
+        const size_t second = statm.find(' ', statm.find(' ') + 1);
+        return std::stoull(statm.substr(second)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+    };
+    const uint64_t before = shared();
+    uint64_t most = 0;
+    for (Pager::Range range = 0; range < large.size() / kPart; ++range) {
+        ASSERT_TRUE(pager.hold({&range, 1}));
+        most = std::max(most, shared());
+        pager.release({&range, 1});
+    }
+    EXPECT_GE(most, before + kPart / 2);
+    EXPECT_LE(most, before + 4 * kPart);  // what is being given back counts for a moment
+}
+
+TEST_F(PagerTest, SaysThatAFileWasCut) {
+    Pager pager(2 * kBytes, 2);
+    add(pager, RangeUse::kCached);
+    use(pager, {0});
+    std::filesystem::resize_file(dir_ / "f", kBytes);
+    const Pager::Range gone = 5;
+    const Status held = pager.hold({&gone, 1});
+    ASSERT_FALSE(held);
+    EXPECT_EQ(held.error().code, Code::kBadInput);
+    EXPECT_NE(held.error().text.find((dir_ / "f").string()), std::string::npos) << held.error().text;
+}
+
+}  // namespace
+}  // namespace vks
