@@ -43,13 +43,14 @@ class Golden:
                 "--temp", "0", "--ignore-eos", "--math", "f32", "--json"]
 
     def check(self, name, program, *options, on=None):
-        """Generates; the ids must be the golden ones, and rms_norm where `on` says, the rest on the CPU."""
+        """Generates; the ids must be the golden ones, and rms_norm where `on` says, the rest on the CPU. The report."""
         report = json.loads(run(program, *self.arguments(), *options).stdout)
         if report["ids"] != self.ids:
             sys.exit(f"{name}: wanted ids {self.ids}, found {report['ids']}")
         placement = report["placement"]
         if placement["rms_norm"] != (on or "cpu") or placement["mla_attention"] != "cpu":
             sys.exit(f"{name}: wanted rms_norm on {on or 'cpu'} and the rest on cpu, found {placement}")
+        return report
 
 
 def install(cmake, build, work):
