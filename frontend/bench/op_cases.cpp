@@ -55,7 +55,7 @@ private:
             made.arguments.args = parts.constants(fill);
             return made;
         };
-        const double tolerance = conformance::making::tolerance(act_);
+        const double tolerance = conformance::tolerance(act_);
         family.set_rows = [=](OpCase& made, int64_t t) {
             Filler fill(op + name + std::to_string(t));
             parts.vary(made.arguments.args, fill, t);
