@@ -22,7 +22,7 @@ public:
 
     // Renders with the members of `variables` (a JSON object, nested at most 100 deep) as variables.
     // Errors (kBadInput): whatever Python would raise, what is not supported, raise_exception(), or a limit: 64 MiB of
-    // output, 256 MiB of text handled, 2 million steps, 1000 evaluations inside each other.
+    // output, 512 MiB of text handled, 2 million steps, 1000 evaluations inside each other.
     Result<std::string> render(const nlohmann::ordered_json& variables) const;
 
 private:

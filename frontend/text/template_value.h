@@ -22,7 +22,7 @@ inline constexpr std::size_t kMaxText = std::size_t{64} << 20;  // bytes of one 
 #ifdef VKS_FUZZ
 inline constexpr std::size_t kMaxWork = std::size_t{16} << 20;
 #else
-inline constexpr std::size_t kMaxWork = std::size_t{256} << 20;
+inline constexpr std::size_t kMaxWork = std::size_t{512} << 20;
 #endif
 
 // Thrown inside the interpreter only, as "wanted <x>, found <y>"; Template turns it into an Error.
