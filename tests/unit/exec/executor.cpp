@@ -289,13 +289,15 @@ TEST_F(Executing, ATraceHoldsEveryLaunch) {
     std::map<std::string, size_t> count;
     double last = 0;
     for (const auto& event : json.at("traceEvents")) {
-        ++count[event.at("ph")];
-        if (event.at("ph") != "X") continue;
+        ++count[event.at("ph") == "X" ? event.at("cat") : event.at("ph")];
+        if (event.value("cat", "") != "op") continue;
         EXPECT_GE(double(event.at("ts")), last);  // one after the other: each launch is finished by itself
         last = double(event.at("ts")) + double(event.at("dur")) - 0.001;
     }
-    EXPECT_EQ(count["X"], 2 * (*plan)->graph->nodes.size());
-    EXPECT_EQ(count["M"], 2u);
+    EXPECT_EQ(count["op"], 2 * (*plan)->graph->nodes.size());
+    EXPECT_EQ(count["step"], 2U);
+    EXPECT_GT(count["transfer"], 0U);
+    EXPECT_EQ(count["M"], 5U);  // names of the process, of two rows for the host and of a queue per device
 }
 
 // Accepting everything and computing nothing is enough for the executor: launches and arguments are right.
