@@ -1,6 +1,8 @@
 // vkseek bench: benchmarks, from single operators to whole models.
 #include "frontend/cli/bench.h"
 
+#include <CLI/CLI.hpp>
+
 #include "frontend/cli/values.h"
 
 namespace vks {

@@ -1,6 +1,5 @@
 // The subcommands of `vkseek bench`, a file each, and what they share.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <string>
 #include <vector>
 

@@ -64,8 +64,8 @@ void add_bench_compare(CLI::App& bench, Action& action) {
     const auto args = std::make_shared<CompareArgs>();
     CLI::App& app = add_command<CompareArgs>(bench, action, "compare", "Two runs row by row: how much faster is B?",
                                              args, run_compare);
-    app.add_option("A", args->a, "Results of the first run, as -o json wrote them")->required()->type_name("A.json");
-    app.add_option("B", args->b, "Results of the second run")->required()->type_name("B.json");
+    add_argument(app, "A", "A.json", "Results of the first run, as -o json wrote them", args->a, true);
+    add_argument(app, "B", "B.json", "Results of the second run", args->b, true);
     add_number(app, "--fail-over", "Percent: exit 5 when B is slower by more in any row", args->fail_over, 0, 100);
     add_format_option(app, args->format);
 }
@@ -73,9 +73,8 @@ void add_bench_compare(CLI::App& bench, Action& action) {
 void add_bench_report(CLI::App& bench, Action& action) {
     const auto args = std::make_shared<ReportArgs>();
     CLI::App& app = add_command<ReportArgs>(bench, action, "report", "Results as one page of HTML", args, run_report);
-    app.add_option("RESULTS", args->results, "Files that -o json wrote: of ops, model and roofline, together")
-        ->required()
-        ->type_name("RESULTS.json ...");
+    add_arguments(app, "RESULTS", "RESULTS.json ...", "Files that -o json wrote: of ops, model and roofline, together",
+                  args->results);
     add_path(app, "-o,--output", "Output: the HTML file to write", args->out);
     add_path(app, "--before", "Results of an earlier run to compare with", args->before);
     add_text(app, "--title", "TEXT", "Title of the page", args->title);

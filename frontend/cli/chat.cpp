@@ -169,7 +169,7 @@ Status run_chat(const ChatArgs& args) {
 void add_chat(CLI::App& program, Action& action) {
     const auto args = std::make_shared<ChatArgs>();
     CLI::App& app = add_command<ChatArgs>(program, action, "chat", "Talk with a model", args, run_chat);
-    app.footer(std::string("While it runs:\n") + kHelp);
+    add_footer(app, std::string("While it runs:\n") + kHelp);
     add_text(app, "--system", "TEXT", "System message to begin with", args->system);
     add_integer(app, "-n,--predict", "Tokens of an answer, at most; -1: until the context is full, the default",
                 args->tokens, -1, INT32_MAX);

@@ -1,10 +1,11 @@
 // The subcommands, a file each. add_<name> declares the subcommand and, once it was chosen and its options were read,
 // puts what it is to do into `action`.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
 
 #include "backend/base/result.h"
+#include "frontend/cli/values.h"
 
 namespace vks {
 
@@ -28,9 +29,8 @@ void add_bench(CLI::App& program, Action& action);  // bench model, ...
 template <class T>
 CLI::App& add_command(CLI::App& program, Action& action, const char* name, const char* help, std::shared_ptr<T> options,
                       Status (*run)(const T&)) {
-    CLI::App* command = program.add_subcommand(name, help);
-    command->callback([&action, options, run] { action = [options, run] { return run(*options); }; });
-    return *command;
+    return add_subcommand(program, name, help,
+                          [&action, options, run] { action = [options, run] { return run(*options); }; });
 }
 
 }  // namespace vks

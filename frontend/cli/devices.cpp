@@ -77,7 +77,7 @@ void add_devices(CLI::App& program, Action& action) {
     CLI::App& app =
         add_command<DevicesArgs>(program, action, "devices", "List the devices of all plugins", args, run_devices);
     add_plugin_option(app, args->common);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_verbose_option(app, args->common);
 }
 

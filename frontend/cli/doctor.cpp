@@ -92,7 +92,7 @@ void add_doctor(CLI::App& program, Action& action) {
     add_text(app, "--shape", "NAME|FILE", "Hold a shape's size against the devices instead, e.g. deepseek-v3",
              args->shape);
     add_plugin_option(app, args->common);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_verbose_option(app, args->common);
 }
 

@@ -167,7 +167,7 @@ void add_generate(CLI::App& program, Action& action) {
     add_text(app, "-p,--prompt", "TEXT", "Prompt: a text; gets a BOS where the tokenizer says so", args->prompt);
     add_path(app, "-f,--file", "File that holds the prompt, taken as it is, line breaks and all", args->file);
     add_text(app, "--ids", "1,2,3", "Prompt as token ids, taken as they are", args->ids);
-    app.add_option("input", args->input, "-: the prompt comes from standard input")->type_name("-");
+    add_argument(app, "input", "-", "-: the prompt comes from standard input", args->input);
     add_integer(app, "-n,--predict", "Tokens to generate; -1: until the context is full. Default 128", args->tokens, -1,
                 INT32_MAX);
     add_integer(app, "-c,--ctx-size", "Context: the most tokens of prompt and text together. Default: what is needed",
@@ -181,9 +181,9 @@ void add_generate(CLI::App& program, Action& action) {
     add_mtp_options(app, args->mtp);
     add_prefill_option(app, args->common.placement);
     add_swap_options(app, args->swaps);
-    app.add_flag("--ignore-eos", args->ignore_eos, "Go on after the end-of-text token");
+    add_flag(app, "--ignore-eos", "Go on after the end-of-text token", args->ignore_eos);
     add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
-    app.add_flag("--json", args->json, "Print one JSON document instead of the text");
+    add_flag(app, "--json", "Print one JSON document instead of the text", args->json);
     add_running_options(app, args->common);
 }
 

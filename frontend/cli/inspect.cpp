@@ -99,9 +99,9 @@ void add_inspect(CLI::App& program, Action& action) {
     const auto args = std::make_shared<InspectArgs>();
     CLI::App& app =
         add_command<InspectArgs>(program, action, "inspect", "Count a model's parameters and bytes", args, run_inspect);
-    app.add_option("MODEL", args->model, "Model: as -m")->type_name("");
+    add_argument(app, "MODEL", "", "Model: as -m", args->model);
     add_text(app, "--shape", "NAME|FILE", "Count a shape instead, e.g. deepseek-v3, or a config.json", args->shape);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_model_option(app, args->common);
     add_verbose_option(app, args->common);
 }

@@ -178,8 +178,8 @@ void add_logits(CLI::App& program, Action& action) {
     add_text(app, "--ids", "1,2,3", "Prompt as token ids", args->ids);
     add_path(app, "--ids-file", "Prompt: a file with a JSON array of token ids", args->ids_file);
     add_path(app, "-o,--output", "Output: the safetensors file to write", args->out);
-    app.add_flag("--trace", args->trace, "Also the residual stream, the router's choices and the latent cache");
-    app.add_flag("--mtp", args->mtp, "Also the logits of the MTP modules");
+    add_flag(app, "--trace", "Also the residual stream, the router's choices and the latent cache", args->trace);
+    add_flag(app, "--mtp", "Also the logits of the MTP modules", args->mtp);
     add_integer(app, "--chunk", "Chunk: tokens in one step. Default 512", args->chunk, 1, 65536);
     add_running_options(app, args->common);
 }

@@ -1,4 +1,5 @@
 // vkseek: the command line. Subcommands are declared here and live in files of their own.
+#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
 #include <new>

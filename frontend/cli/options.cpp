@@ -29,8 +29,8 @@ void add_choice(CLI::App& app, const std::string& name, const std::string& first
 
 // What is done about devices that fail or may be wrong.
 void add_fault_options(CLI::App& app, CommonOptions& options) {
-    add_number(app, "--watchdog", "Seconds until a device that doesn't answer is given up. Default 60", options.watchdog,
-               0, 86400, true);
+    add_number(app, "--watchdog", "Seconds until a device that doesn't answer is given up. Default 60",
+               options.watchdog, 0, 86400, true);
     add_integer(app, "--check", "Compute an operator again on the CPU plugin, and compare, every so many steps",
                 options.check, 1, std::numeric_limits<int64_t>::max());
     add_value(app, "--check-action", "warn|swap|stop",
@@ -51,13 +51,10 @@ void add_fault_options(CLI::App& app, CommonOptions& options) {
 }  // namespace
 
 void add_verbose_option(CLI::App& app, CommonOptions& options) {
-    app.add_flag_callback(
-        "-v,--verbose",
-        [&options] {
-            options.verbose = true;
-            set_log_level(LogLevel::kInfo);
-        },
-        "Say more on stderr");
+    add_flag(app, "-v,--verbose", "Say more on stderr", [&options] {
+        options.verbose = true;
+        set_log_level(LogLevel::kInfo);
+    });
 }
 
 void add_model_option(CLI::App& app, CommonOptions& options) {
@@ -99,7 +96,7 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
     add_choice(app, "--precision", "w8a16", "w8a8", "Inputs of FP8 weights: w8a16 (default, unquantised) or w8a8",
                options.w8a8);
     add_threads_option(app, options);
-    app.add_flag("--explain", options.explain, "Print where each node runs, how and why, on stderr");
+    add_flag(app, "--explain", "Print where each node runs, how and why, on stderr", options.explain);
     add_path(app, "--trace-file", "Timeline of every operator, as a Chrome/Perfetto trace", options.trace_file);
     add_fault_options(app, options);
     add_verbose_option(app, options);

@@ -1,6 +1,5 @@
 // The options that subcommands have in common, and what they mean for paths and the engine.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -12,6 +11,10 @@
 #include "frontend/gen/sampler.h"
 #include "frontend/gen/speculative.h"
 #include "frontend/io/config.h"
+
+namespace CLI {
+class App;
+}
 
 namespace vks {
 

@@ -144,9 +144,9 @@ void add_perplexity(CLI::App& program, Action& action) {
     add_path(app, "-f,--file", "Text: the file to predict", args->file);
     add_integer(app, "-c,--ctx-size", "Window: inputs that share a context, each window starting anew. Default 512",
                 args->window, 1, INT32_MAX);
-    app.add_flag("--mtp", args->mtp, "Also how often MTP module 1 and the model choose the same token");
+    add_flag(app, "--mtp", "Also how often MTP module 1 and the model choose the same token", args->mtp);
     add_integer(app, "--chunk", "Chunk: tokens in one step. Default 512", args->chunk, 1, 65536);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_running_options(app, args->common);
 }
 

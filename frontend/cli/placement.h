@@ -1,12 +1,15 @@
 // Where operators run and when that changes: --backend, --op, --prefill, --swap, --reload and chat's commands of those
 // names, and what is said about it afterwards.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
 #include "frontend/gen/swaps.h"
+
+namespace CLI {
+class App;
+}
 
 namespace vks {
 

@@ -189,7 +189,7 @@ void add_plan(CLI::App& program, Action& action) {
     const auto args = std::make_shared<PlanArgs>();
     CLI::App& app = add_command<PlanArgs>(
         program, action, "plan", "What would live where, and the expected speed; loads no weights", args, run_plan);
-    app.add_option("MODEL", args->model, "Model: as -m")->type_name("");
+    add_argument(app, "MODEL", "", "Model: as -m", args->model);
     add_text(app, "--shape", "NAME|FILE", "Plan a shape instead, e.g. deepseek-v3, or a config.json", args->shape);
     add_values(
         app, "--memory", "DEV=SIZE",
@@ -208,7 +208,7 @@ void add_plan(CLI::App& program, Action& action) {
     add_integer(app, "-c,--ctx-size", "Context: positions of the latent cache. Default 8192", args->context, 1,
                 INT32_MAX);
     add_integer(app, "--chunk", "Chunk: tokens of the prompt a step. Default 512", args->chunk, 1, INT32_MAX);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_model_option(app, args->common);
     add_plugin_option(app, args->common);
     add_verbose_option(app, args->common);

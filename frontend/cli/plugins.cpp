@@ -81,7 +81,7 @@ void add_plugins(CLI::App& program, Action& action) {
     CLI::App& app =
         add_command<PluginsArgs>(program, action, "plugins", "List the plugin libraries found", args, run_plugins);
     add_plugin_option(app, args->common);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_verbose_option(app, args->common);
 }
 

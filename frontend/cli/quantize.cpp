@@ -61,8 +61,8 @@ void add_quantize(CLI::App& program, Action& action) {
     const auto args = std::make_shared<QuantizeArgs>();
     CLI::App& app = add_command<QuantizeArgs>(program, action, "quantize",
                                               "Write a bf16 model again in FP8, as released", args, run_quantize);
-    app.add_option("IN", args->in, "Model: a Hugging Face directory in bf16, f16 or f32")->type_name("");
-    app.add_option("OUT", args->out, "Output: the directory to make")->type_name("");
+    add_argument(app, "IN", "", "Model: a Hugging Face directory in bf16, f16 or f32", args->in);
+    add_argument(app, "OUT", "", "Output: the directory to make", args->out);
     add_value(app, "--shard-size", "SIZE", "Most bytes of tensors a file, e.g. 500M or 2G. Default 4.26G",
               [args](const std::string& text) -> Status {
                   VKS_ASSIGN(args->shard_bytes, parse_size(text, "--shard-size"));
@@ -70,7 +70,7 @@ void add_quantize(CLI::App& program, Action& action) {
               });
     add_integer(app, "--threads", "Threads, at most one a file. Default: the processors there are", args->threads, 1,
                 4096);
-    app.add_flag("--json", args->json, "Print one JSON document");
+    add_flag(app, "--json", "Print one JSON document", args->json);
     add_verbose_option(app, args->common);
 }
 

@@ -68,7 +68,7 @@ void add_synth(CLI::App& program, Action& action) {
                   args->dtype = text;
                   return {};
               });
-    app.add_flag("--sparse", args->sparse, "All weights zero, in files that take no room on the disk");
+    add_flag(app, "--sparse", "All weights zero, in files that take no room on the disk", args->sparse);
     add_path(app, "--tokenizer", "Tokenizer: a directory whose tokenizer files are copied", args->tokenizer);
     add_path(app, "-o,--output", "Output: the directory to write", args->out);
     add_verbose_option(app, args->common);

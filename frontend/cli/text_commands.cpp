@@ -113,7 +113,7 @@ Status run_render(const TextArgs& args) {
 CLI::App& add_text_command(CLI::App& program, Action& action, const char* name, const char* help, const char* jsonl,
                            const std::shared_ptr<TextArgs>& args, Status (*run)(const TextArgs&)) {
     CLI::App& app = add_command<TextArgs>(program, action, name, help, args, run);
-    app.add_flag("--jsonl", args->jsonl, jsonl);
+    add_flag(app, "--jsonl", jsonl, args->jsonl);
     add_model_option(app, args->common);
     add_verbose_option(app, args->common);
     return app;
@@ -123,12 +123,14 @@ CLI::App& add_text_command(CLI::App& program, Action& action, const char* name, 
 
 void add_text_commands(CLI::App& program, Action& action) {
     const auto args = std::make_shared<TextArgs>();
-    add_text_command(program, action, "tokenize", "Turn a text on standard input into a JSON array of token ids",
-                     "Each line of input is a JSON string, each line of output its ids", args, run_tokenize)
-        .add_flag("--no-special", args->no_special, "Text equal to an added token is text like any other");
-    add_text_command(program, action, "detokenize", "Turn a JSON array of token ids on standard input into text",
-                     "Each line of input is an array of ids, each line of output a JSON string", args, run_detokenize)
-        .add_flag("--skip-special", args->skip_special, "Special tokens print nothing");
+    CLI::App& tokenize =
+        add_text_command(program, action, "tokenize", "Turn a text on standard input into a JSON array of token ids",
+                         "Each line of input is a JSON string, each line of output its ids", args, run_tokenize);
+    add_flag(tokenize, "--no-special", "Text equal to an added token is text like any other", args->no_special);
+    CLI::App& detokenize = add_text_command(
+        program, action, "detokenize", "Turn a JSON array of token ids on standard input into text",
+        "Each line of input is an array of ids, each line of output a JSON string", args, run_detokenize);
+    add_flag(detokenize, "--skip-special", "Special tokens print nothing", args->skip_special);
     add_text_command(program, action, "render", "Turn chat messages on standard input (JSON) into the prompt's text",
                      "Each line of input is a conversation, each line of output a JSON string", args, run_render);
 }

@@ -1,5 +1,6 @@
 #include "frontend/cli/values.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -61,20 +62,20 @@ Error usage_error(const CLI::ParseError& error, const std::string& command) {
     return {Code::kUsage, fmt::format("command line ({}): wanted complete options, found: {}", where, text)};
 }
 
-CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
-                       std::function<Status(const std::string&)> apply) {
+void add_value(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+               std::function<Status(const std::string&)> apply) {
     const auto call = [apply = std::move(apply)](const std::string& text) { throw_if(apply(text)); };
-    return app.add_option_function<std::string>(names, call, help)
+    app.add_option_function<std::string>(names, call, help)
         ->type_name(type)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
 }
 
-CLI::Option* add_values(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
-                        std::function<Status(const std::string&)> apply) {
+void add_values(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                std::function<Status(const std::string&)> apply) {
     const auto call = [apply = std::move(apply)](const std::vector<std::string>& texts) {
         for (const std::string& text : texts) throw_if(apply(text));
     };
-    return app.add_option_function<std::vector<std::string>>(names, call, help)
+    app.add_option_function<std::vector<std::string>>(names, call, help)
         ->type_name(type)
         ->type_size(1)
         ->expected(1)
@@ -82,25 +83,54 @@ CLI::Option* add_values(CLI::App& app, const std::string& names, const std::stri
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
 
-CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
-                      std::optional<std::string>& target) {
-    return add_value(app, names, type, help, [&target](const std::string& text) -> Status {
+CLI::App& add_subcommand(CLI::App& program, const std::string& name, const std::string& help,
+                         std::function<void()> chosen) {
+    CLI::App* command = program.add_subcommand(name, help);
+    command->callback(std::move(chosen));
+    return *command;
+}
+
+void add_footer(CLI::App& app, const std::string& text) {
+    app.footer(text);
+}
+
+void add_flag(CLI::App& app, const std::string& names, const std::string& help, std::function<void()> apply) {
+    app.add_flag_callback(names, std::move(apply), help);
+}
+
+void add_flag(CLI::App& app, const std::string& names, const std::string& help, bool& target) {
+    app.add_flag(names, target, help);
+}
+
+void add_argument(CLI::App& app, const std::string& name, const std::string& type, const std::string& help,
+                  std::string& target, bool needed) {
+    app.add_option(name, target, help)->type_name(type)->required(needed);
+}
+
+void add_arguments(CLI::App& app, const std::string& name, const std::string& type, const std::string& help,
+                   std::vector<std::string>& target) {
+    app.add_option(name, target, help)->type_name(type)->required();
+}
+
+void add_text(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+              std::optional<std::string>& target) {
+    add_value(app, names, type, help, [&target](const std::string& text) -> Status {
         target = text;
         return {};
     });
 }
 
-CLI::Option* add_path(CLI::App& app, const std::string& names, const std::string& help, std::filesystem::path& target) {
+void add_path(CLI::App& app, const std::string& names, const std::string& help, std::filesystem::path& target) {
     const std::string option = shown(names), what = purpose(help);
-    return add_value(app, names, "PATH", help, [&target, option, what](const std::string& text) -> Status {
+    add_value(app, names, "PATH", help, [&target, option, what](const std::string& text) -> Status {
         if (text.empty() || text.find('\0') != std::string::npos) return usage_error(what, option, "a path", "nothing");
         target = text;
         return {};
     });
 }
 
-CLI::Option* add_integer(CLI::App& app, const std::string& names, const std::string& help,
-                         std::optional<int64_t>& target, int64_t low, int64_t high) {
+void add_integer(CLI::App& app, const std::string& names, const std::string& help, std::optional<int64_t>& target,
+                 int64_t low, int64_t high) {
     const std::string option = shown(names), what = purpose(help);
     std::string wanted = fmt::format("an integer from {}", low);
     if (low == high) {
@@ -108,7 +138,7 @@ CLI::Option* add_integer(CLI::App& app, const std::string& names, const std::str
     } else if (high < std::numeric_limits<int64_t>::max()) {
         wanted += fmt::format(" to {}", high);
     }
-    return add_value(app, names, "N", help, [=, &target](const std::string& text) -> Status {
+    add_value(app, names, "N", help, [=, &target](const std::string& text) -> Status {
         const auto value = parse<int64_t>(text);
         if (!value || *value < low || *value > high) return usage_error(what, option, wanted, text);
         target = *value;
@@ -116,12 +146,12 @@ CLI::Option* add_integer(CLI::App& app, const std::string& names, const std::str
     });
 }
 
-CLI::Option* add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
-                        double low, double high, bool open_low) {
+void add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
+                double low, double high, bool open_low) {
     const std::string option = shown(names), what = purpose(help);
     std::string wanted = fmt::format("a number {} {}", open_low ? "above" : "from", low);
     if (std::isfinite(high)) wanted += fmt::format("{}{}", open_low ? ", at most " : " to ", high);
-    return add_value(app, names, "X", help, [=, &target](const std::string& text) -> Status {
+    add_value(app, names, "X", help, [=, &target](const std::string& text) -> Status {
         const auto value = parse<double>(text);
         const bool fits = value && std::isfinite(*value) && *value >= low && *value <= high;
         if (!fits || (open_low && *value == low)) return usage_error(what, option, wanted, text);

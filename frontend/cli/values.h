@@ -1,6 +1,5 @@
 // Options with values on top of CLI11: every wrong value gives one line that says what was wanted, whatever the option.
 #pragma once
-#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -10,6 +9,13 @@
 #include <vector>
 
 #include "backend/base/result.h"
+
+// The subcommands declare their options through what is below: only three files see CLI11, which takes seconds to
+// compile.
+namespace CLI {
+class App;
+class ParseError;
+}  // namespace CLI
 
 namespace vks {
 
@@ -21,21 +27,37 @@ Error usage_error(const CLI::ParseError& error, const std::string& command);
 
 // An option with one value; the last one given counts. `apply` is called after the whole line was read. `names` as in
 // CLI11: "-n,--predict". `type` stands for the value in --help.
-CLI::Option* add_value(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
-                       std::function<Status(const std::string&)> apply);
+void add_value(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+               std::function<Status(const std::string&)> apply);
 // The same for an option that may be given several times, one value each.
-CLI::Option* add_values(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
-                        std::function<Status(const std::string&)> apply);
+void add_values(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+                std::function<Status(const std::string&)> apply);
+
+// A subcommand; `chosen` is called after the whole line was read.
+CLI::App& add_subcommand(CLI::App& program, const std::string& name, const std::string& help,
+                         std::function<void()> chosen);
+// A text below the options of --help.
+void add_footer(CLI::App& app, const std::string& text);
+
+// An option without a value, and what it does or sets.
+void add_flag(CLI::App& app, const std::string& names, const std::string& help, std::function<void()> apply);
+void add_flag(CLI::App& app, const std::string& names, const std::string& help, bool& target);
+// Arguments without a dash, in the order of their declaration. `type` stands for them in --help. `needed`: one at
+// least.
+void add_argument(CLI::App& app, const std::string& name, const std::string& type, const std::string& help,
+                  std::string& target, bool needed = false);
+void add_arguments(CLI::App& app, const std::string& name, const std::string& type, const std::string& help,
+                   std::vector<std::string>& target);
 
 // Values of common kinds; the target keeps what it holds if the option isn't given. Bounds are inclusive.
-CLI::Option* add_text(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
-                      std::optional<std::string>& target);
-CLI::Option* add_path(CLI::App& app, const std::string& names, const std::string& help, std::filesystem::path& target);
-CLI::Option* add_integer(CLI::App& app, const std::string& names, const std::string& help,
-                         std::optional<int64_t>& target, int64_t low, int64_t high);
+void add_text(CLI::App& app, const std::string& names, const std::string& type, const std::string& help,
+              std::optional<std::string>& target);
+void add_path(CLI::App& app, const std::string& names, const std::string& help, std::filesystem::path& target);
+void add_integer(CLI::App& app, const std::string& names, const std::string& help, std::optional<int64_t>& target,
+                 int64_t low, int64_t high);
 // `open_low`: the lower bound itself is not allowed.
-CLI::Option* add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
-                        double low, double high, bool open_low = false);
+void add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
+                double low, double high, bool open_low = false);
 
 // "1,2,3": decimal ids separated by commas, at least one. `option` is for the message.
 Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option);
