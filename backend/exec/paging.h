@@ -47,7 +47,7 @@ private:
     };
 
     PlanUse& use_of(const Plan& plan);
-    NodeUse node_use(const Plan& plan, size_t node) const;
+    NodeUse node_use(const Plan& plan, size_t index) const;
     void read_ahead(PlanUse& use, size_t node);
     Status run_experts(const PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset,
                        Lane& lane, const Launch& launch);

@@ -20,6 +20,9 @@ public:
     State() = default;
     State(State&&) = default;
     State& operator=(State&&) = default;
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+    ~State() = default;
     // Nothing more will be taken from an earlier one.
     void settle() { earlier_.clear(); }
 

@@ -36,14 +36,14 @@ enum class WeightUse : uint8_t {
 };
 
 struct OpRule {
-    const char* id;
-    uint32_t min_inputs, max_inputs;  // absent ones count
-    uint32_t params_size;
+    const char* id = nullptr;
+    uint32_t min_inputs = 0, max_inputs = 0;  // absent ones count
+    uint32_t params_size = 0;
     // Shapes of the outputs, or what is wrong with the inputs ("wanted x, found y").
-    Result<std::vector<Dims>> (*infer)(const NodeView&);
-    int64_t (*flops)(const NodeView&, const Bindings&);
+    Result<std::vector<Dims>> (*infer)(const NodeView&) = nullptr;
+    int64_t (*flops)(const NodeView&, const Bindings&) = nullptr;
     // Null: every input is read whole. Else the bytes read, e.g. of the experts that T tokens can reach.
-    int64_t (*bytes_read)(const NodeView&, const Bindings&);
+    int64_t (*bytes_read)(const NodeView&, const Bindings&) = nullptr;
     WeightUse weights = WeightUse::kAll;
 };
 

@@ -23,6 +23,7 @@ public:
     explicit PlanSet(const PlanSet* earlier = nullptr);
     PlanSet(const PlanSet&) = delete;
     PlanSet& operator=(const PlanSet&) = delete;
+    ~PlanSet() = default;
 
     // Once, from any thread; slow. Gives up between two plans once `stop` is set.
     Status make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop = nullptr);
