@@ -41,7 +41,8 @@ private:
         double constant_bytes = 0;
     };
 
-    OpFamily& add(const std::string& op, const std::string& name, std::vector<std::byte> params, const Parts& parts) {
+    OpFamily& add(const std::string& op, const std::string& name, const std::vector<std::byte>& params,
+                  const Parts& parts) {
         OpFamily family;
         family.op = op;
         family.name = name;
