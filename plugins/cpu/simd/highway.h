@@ -7,7 +7,7 @@
 // 1 << 29 is HWY_NEON_WITHOUT_AES, which Highway 1.0 doesn't have.
 #define HWY_DISABLED_TARGETS (~(HWY_AVX3 | HWY_AVX2 | HWY_NEON | (1LL << 29) | HWY_EMU128 | HWY_SCALAR))
 
-// Within a target's namespace: real vectors here, or a stub?
+// Within a target's namespace: real vectors here, or a target that this build lacks?
 #define VKS_SIMD (HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128)
 
 // The loop that follows has constant bounds and indexes an array of vectors, which must become registers.
@@ -24,7 +24,7 @@ struct Signature;
 
 namespace vks::cpu::simd {
 
-// The target that runs on this machine: "avx512", "avx2", "neon"; null: a stub. A Variant's dynamic_name.
+// The target that runs on this machine: "avx512", "avx2", "neon"; null: a target that this build lacks. A Variant's dynamic_name.
 const char* target();
 // Whether there is one. A Variant's usable.
 bool has_target(const Signature&);
