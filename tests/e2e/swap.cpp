@@ -4,8 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <random>
 
+#include "tests/e2e/random_swaps.h"
 #include "tests/support/paths.h"
 #include "tests/support/plugins.h"
 #include "tests/support/run_program.h"
@@ -70,25 +70,13 @@ TEST(Swap, TheIdsAreThoseOfARunThatStays) {
     }
 }
 
-// $VKSEEK_TEST_SEED: other swaps than those of every run.
 TEST(Swap, TwoHundredAtRandom) {
-    const char* given = std::getenv("VKSEEK_TEST_SEED");
-    std::mt19937 random(given ? uint32_t(std::atoi(given)) : 5);
-    const auto pick = [&](const Options& list) { return list[random() % list.size()]; };
-    Options swaps = {"-n", "201"};
-    for (int i = 0; i < 200; ++i) {
-        const auto step = random() % 200 + 1;
-        swaps.emplace_back("--swap");
-        swaps.push_back(
-            random() % 3 == 0
-                ? fmt::format("{}={}", step, pick({"cpu", "remote,cpu", "cpu,remote", "remote:1,cpu"}))
-                : fmt::format("{}:{}={}", step,
-                              pick({"embed", "rms_norm", "add_rms_norm", "swiglu_quant", "mla_rope_append"}),
-                              pick({"cpu", "remote", "remote:1"})));
-    }
-    const Options model = {"-m", data("nano-fp8/checkpoint"), "--ids", "5,9,2,7"};
-    const auto moves = document(model, swaps);
-    EXPECT_EQ(moves["ids"], document(model, {"-n", "201"})["ids"]);
+    const Options model = {"-m", data("nano-fp8/checkpoint"), "--ids", "5,9,2,7", "-n", "201"};
+    const auto moves =
+        document(model, two_hundred_swaps({"cpu", "remote,cpu", "cpu,remote", "remote:1,cpu"},
+                                          {"embed", "rms_norm", "add_rms_norm", "swiglu_quant", "mla_rope_append"},
+                                          {"cpu", "remote", "remote:1"}));
+    EXPECT_EQ(moves["ids"], document(model, {})["ids"]);
     EXPECT_EQ(moves["swaps"].size(), 200U);
     EXPECT_EQ(moves["refused_swaps"], nlohmann::json::array());
 }

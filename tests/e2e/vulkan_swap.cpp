@@ -3,9 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "tests/e2e/golden_run.h"
+#include "tests/e2e/random_swaps.h"
 
 namespace vks::test {
 namespace {
@@ -45,21 +45,20 @@ TEST_P(VulkanSwaps, PromptHereTextThere) {
     }
 }
 
-TEST_P(VulkanSwaps, AtRandom) {
-    std::mt19937 random(11);
-    std::vector<std::string> swaps;
-    const std::vector<std::string> ops = {"embed", "rms_norm", "mla_rope_append", "mla_attention", "head_gemm", "gemm"};
-    for (int i = 0; i < 24; ++i) {
-        const char* where = random() % 2 == 0 ? "cpu" : "vulkan";
-        swaps.emplace_back("--swap");
-        swaps.push_back(random() % 3 == 0
-                            ? fmt::format("{}={}", random() % 31 + 1, where)
-                            : fmt::format("{}:{}={}", random() % 31 + 1, ops[random() % ops.size()], where));
-    }
-    const auto json = run(1, swaps);
-    EXPECT_EQ(json["swaps"].size() + json["refused_swaps"].size(), 24U);
-    for (const auto& refused : json["refused_swaps"])
-        EXPECT_NE(refused["error"].get<std::string>().find("not used in this run"), std::string::npos) << refused;
+TEST_P(VulkanSwaps, TwoHundredAtRandom) {
+    const auto swaps = two_hundred_swaps({"cpu", "vulkan", "vulkan,cpu"},
+                                         {"embed", "rms_norm", "mla_rope_append", "mla_attention", "head_gemm",
+                                          "moe_route", "fp8_gemm", "grouped_gemm", "moe_dispatch", "swiglu_quant"},
+                                         {"cpu", "vulkan"});
+    std::vector<std::string> options = {"-n", "201"};
+    const auto stays = nlohmann::json::parse(greedy(1, options), nullptr, false);
+    options.insert(options.end(), swaps.begin(), swaps.end());
+    const auto moves = nlohmann::json::parse(greedy(1, options), nullptr, false);
+    ASSERT_TRUE(stays.is_object() && moves.is_object());
+    EXPECT_EQ(moves["ids"], stays["ids"]);
+    EXPECT_EQ(moves["swaps"].size(), 200U);
+    EXPECT_EQ(moves["refused_swaps"], nlohmann::json::array());
+    for (const auto& swap : moves["swaps"]) EXPECT_EQ(swap["recomputed_tokens"], 0) << swap;
 }
 
 TEST_P(VulkanSwaps, AReloadedPluginGoesOn) {
