@@ -9,9 +9,9 @@
 
 namespace vks::test {
 
-// 200 `--swap` at steps 1 to 200, a third of them of everything, to one of `lists`, the others of one of `ops` to one
-// of `devices`. $VKSEEK_TEST_SEED: others than those of every run.
-inline std::vector<std::string> two_hundred_swaps(const std::vector<std::string>& lists,
+// 200 `--swap` at steps 1 to `last`, a third of them of everything, to one of `lists`, the others of one of `ops` to
+// one of `devices`. $VKSEEK_TEST_SEED: others than those of every run.
+inline std::vector<std::string> two_hundred_swaps(uint32_t last, const std::vector<std::string>& lists,
                                                   const std::vector<std::string>& ops,
                                                   const std::vector<std::string>& devices) {
     const char* given = std::getenv("VKSEEK_TEST_SEED");
@@ -19,7 +19,7 @@ inline std::vector<std::string> two_hundred_swaps(const std::vector<std::string>
     const auto pick = [&](const auto& list) { return list[random() % list.size()]; };
     std::vector<std::string> options;
     for (int i = 0; i < 200; ++i) {
-        const auto step = random() % 200 + 1;
+        const auto step = random() % last + 1;
         const bool all = random() % 3 == 0;
         const auto op = pick(ops);
         options.emplace_back("--swap");

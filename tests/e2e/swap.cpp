@@ -73,7 +73,7 @@ TEST(Swap, TheIdsAreThoseOfARunThatStays) {
 TEST(Swap, TwoHundredAtRandom) {
     const Options model = {"-m", data("nano-fp8/checkpoint"), "--ids", "5,9,2,7", "-n", "201"};
     const auto moves =
-        document(model, two_hundred_swaps({"cpu", "remote,cpu", "cpu,remote", "remote:1,cpu"},
+        document(model, two_hundred_swaps(200, {"cpu", "remote,cpu", "cpu,remote", "remote:1,cpu"},
                                           {"embed", "rms_norm", "add_rms_norm", "swiglu_quant", "mla_rope_append"},
                                           {"cpu", "remote", "remote:1"}));
     EXPECT_EQ(moves["ids"], document(model, {})["ids"]);

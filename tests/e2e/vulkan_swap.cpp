@@ -46,11 +46,12 @@ TEST_P(VulkanSwaps, PromptHereTextThere) {
 }
 
 TEST_P(VulkanSwaps, TwoHundredAtRandom) {
-    const auto swaps = two_hundred_swaps({"cpu", "vulkan", "vulkan,cpu"},
+    const uint32_t last = GetParam().name == "odd-fp8" ? 180 : 200;  // the context of that model is 192
+    const auto swaps = two_hundred_swaps(last, {"cpu", "vulkan", "vulkan,cpu"},
                                          {"embed", "rms_norm", "mla_rope_append", "mla_attention", "head_gemm",
                                           "moe_route", "fp8_gemm", "grouped_gemm", "moe_dispatch", "swiglu_quant"},
                                          {"cpu", "vulkan"});
-    std::vector<std::string> options = {"-n", "201"};
+    std::vector<std::string> options = {"-n", std::to_string(last + 1)};
     const auto stays = nlohmann::json::parse(greedy(1, options), nullptr, false);
     options.insert(options.end(), swaps.begin(), swaps.end());
     const auto moves = nlohmann::json::parse(greedy(1, options), nullptr, false);

@@ -51,12 +51,12 @@ TEST(OpCases, WorkGrowsWithTheRows) {
     }
 }
 
-// Whole and sampled, in both kinds of arithmetic.
+// Whole and sampled, in both kinds of arithmetic; not timed, which would flush the caches every time.
 TEST(OpBench, TheCpusResultsAreRight) {
     Plugins plugins;
     OpBenchOptions options;
     options.rows = {1, 3, 40};
-    options.repetitions = 1;
+    options.repetitions = 0;
     options.device_options = "threads=1";
     for (const bool half : {true, false}) {
         OpBench bench(plugins.cpu(), 0, plugins.cpu(), options);
@@ -67,7 +67,6 @@ TEST(OpBench, TheCpusResultsAreRight) {
                 ++done;
                 EXPECT_EQ(r.skipped + r.problem, "") << r.op << " " << r.shape;
                 EXPECT_FALSE(r.wrong) << r.op << " " << r.shape << ": " << r.wrong->text;
-                EXPECT_EQ(r.seconds.size(), 1u);
                 EXPECT_GT(r.verified_rows, 0);
                 return {};
             });
@@ -81,6 +80,7 @@ TEST(OpBench, WhatIsTooLargeIsSkippedWithTheReason) {
     Plugins plugins;
     OpBenchOptions options;
     options.rows = {1, 40};
+    options.repetitions = 2;
     options.most_flops = 1e6;
     options.most_bytes = 1e5;
     OpBench bench(plugins.cpu(), 0, plugins.cpu(), options);
@@ -89,7 +89,7 @@ TEST(OpBench, WhatIsTooLargeIsSkippedWithTheReason) {
         if (family.op != "fp8_gemm/1" && family.op != "mla_attention/1") continue;
         EXPECT_TRUE(bench.run(family, [&](const OpResult& r) -> Status {
             skipped += r.skipped.find("allows") != std::string::npos;
-            EXPECT_NE(r.skipped.empty(), r.seconds.empty());
+            EXPECT_EQ(r.seconds.size(), r.skipped.empty() ? 2u : 0u);
             return {};
         }));
     }
