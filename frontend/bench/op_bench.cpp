@@ -72,14 +72,16 @@ OpBench::OpBench(const vks_plugin& plugin, uint32_t index, const vks_plugin& ref
     for (const conformance::Target* t : {&target_, &reference_})
         if (!t->ok()) problem_ = "open: " + conformance::describe(t->status, t->error);
     if (!problem_.empty()) return;
-    constexpr uint64_t kLeast = 64 << 20, kMost = 512 << 20;
-    flush_bytes_ = std::clamp<uint64_t>(2 * last_cache_bytes(), kLeast, kMost);
+    constexpr uint64_t kLeast = 32 << 20, kMost = 256 << 20;  // as much again is read as is written
+    flush_bytes_ = std::clamp<uint64_t>(last_cache_bytes(), kLeast, kMost);
     from_ = target_.buffer(flush_bytes_, VKS_BUFFER_DEVICE);
     to_ = target_.buffer(flush_bytes_, VKS_BUFFER_DEVICE);
     // What was never written may be one page of zeros, over and over: copying that leaves caches as they are.
-    const std::vector<std::byte> ones(flush_bytes_, std::byte{1});
-    if (!from_ || !to_ || !target_.write(from_, 0, ones.data(), flush_bytes_))
-        problem_ = "memory to flush caches: " + conformance::describe(target_.status, target_.error);
+    const std::vector<std::byte> ones(1 << 20, std::byte{1});
+    bool written = from_ && to_;
+    for (uint64_t at = 0; written && at < flush_bytes_; at += ones.size())
+        written = target_.write(from_, at, ones.data(), std::min<uint64_t>(ones.size(), flush_bytes_ - at));
+    if (!written) problem_ = "memory to flush caches: " + conformance::describe(target_.status, target_.error);
 }
 
 bool OpBench::flush() {

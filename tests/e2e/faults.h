@@ -22,6 +22,8 @@ inline Ran generate_with_fault(const std::string& fault, std::vector<std::string
     arguments.insert(arguments.end(), options.begin(), options.end());
     RunOptions run;
     run.env["VKSEEK_FAULT"] = fault;
+    if (fault.find("plugin=vulkan") != std::string::npos && fault.find("hang") != std::string::npos)
+        run.env["LSAN_OPTIONS"] = "exitcode=99:print_suppressions=0:suppressions=" VKS_LSAN_SUPPRESSIONS;
     return run_program(arguments, run);
 }
 
