@@ -19,7 +19,7 @@ struct RunOptions {
     // Added to the caller's, without VKSEEK_*. What isn't here of XDG_CACHE_HOME is in the build's folder: a test
     // leaves the user's caches alone.
     std::map<std::string, std::string> env;
-    std::chrono::seconds timeout{300};  // the child is killed then
+    std::chrono::seconds timeout{1100};  // the child is killed then; less than what a test has (CMakePresets.json)
     // Called with the child and all of its stdout so far, whenever there is more.
     std::function<void(pid_t, std::string_view)> on_output;
 };
