@@ -1,8 +1,10 @@
 // Which device runs which node, and why. First two planning passes: support, place.
 #pragma once
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -11,12 +13,20 @@
 
 namespace vks {
 
+// What a device has no room for: nodes that read one of `weights`, by name, run elsewhere, and so do those that work on
+// what they give and have no weights, or a state.
+struct Away {
+    bool everything = false;
+    std::unordered_set<std::string> weights;
+};
+
 // What the user wants. Devices are borrowed and open.
 struct Preference {
     std::vector<Device*> order;             // every device that may be used
     size_t general = 0;                     // the first so many serve any node, the rest only what per_op names
     bool cheapest = false;                  // pick by cost; else the first of `order` that supports the node
     std::map<std::string, Device*> per_op;  // "mla_attention" -> the device it must run on
+    std::map<const Device*, std::shared_ptr<const Away>> away;  // of devices with a memory cap
     bool operator==(const Preference&) const = default;
 };
 
@@ -34,6 +44,8 @@ vks_tensor describe(const Graph& graph, const Value& value);
 
 // Asks every healthy device about every node. Equal questions are asked once.
 SupportTable ask_support(const Graph& graph, const Preference& preference);
+// What the nodes that are on `device` need beside their arguments.
+uint64_t most_scratch(const SupportTable& table, const std::vector<size_t>& device_of, size_t device);
 
 // (node, device index) pairs that failed to prepare.
 using Barred = std::set<std::pair<size_t, size_t>>;

@@ -59,9 +59,7 @@ private:
         DevicePlan& here = plan_->devices[d];
         const uint64_t alignment = here.device->info().alignment;
         here.arena = lay_out(graph_, plan_->segments, d, alignment);
-        uint64_t scratch = 0;
-        for (size_t i = 0; i < graph_.nodes.size(); ++i)
-            if (device_of[i] == d) scratch = std::max(scratch, table[i][d].scratch_bytes);
+        const uint64_t scratch = most_scratch(table, device_of, d);
         here.location.resize(graph_.values.size());
         here.arena_bytes = here.arena.bytes + scratch;
         if (here.arena_bytes == 0) return {};

@@ -1,4 +1,5 @@
 // First pass: who can run what.
+#include <algorithm>
 #include <unordered_map>
 
 #include "backend/plan/placement.h"
@@ -16,6 +17,31 @@ std::string question(const Node& node, const std::vector<vks_tensor>& args) {
         key.append(reinterpret_cast<const char*>(t.dim), sizeof t.dim);
     }
     return key;
+}
+
+// Takes back what a device's cap leaves no room for.
+void keep_away(const Graph& graph, const Away& away, size_t device, SupportTable& table) {
+    std::vector<bool> made_elsewhere(graph.values.size(), false);
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+        const Node& node = graph.nodes[i];
+        bool leads = false, no_room = away.everything;
+        const Value* first = nullptr;  // of what other nodes made
+        for (size_t a = 0; a < node.inputs; ++a) {
+            if (node.args[a] == kAbsent) continue;
+            const Value& value = graph.values[node.args[a]];
+            leads = leads || value.kind == Kind::kWeight;
+            no_room = no_room || (value.kind == Kind::kWeight && away.weights.contains(value.name));
+            if (value.kind == Kind::kTemp && !first) first = &value;
+        }
+        for (const ValueId id : node.args)  // a latent cache stays with those who write and read it
+            leads = leads && (id == kAbsent || graph.values[id].kind != Kind::kState);
+        if (!leads && first) no_room = no_room || made_elsewhere[static_cast<size_t>(first - graph.values.data())];
+        if (!no_room) continue;
+        for (size_t a = node.inputs; a < node.args.size(); ++a)
+            if (node.args[a] != kAbsent) made_elsewhere[node.args[a]] = true;
+        table[i][device].ok = false;
+        table[i][device].reason = "no room under its memory cap";
+    }
 }
 
 }  // namespace
@@ -49,6 +75,13 @@ vks_op describe(const Graph& graph, const Node& node, std::vector<vks_tensor>& a
     return op;
 }
 
+uint64_t most_scratch(const SupportTable& table, const std::vector<size_t>& device_of, size_t device) {
+    uint64_t most = 0;
+    for (size_t i = 0; i < device_of.size(); ++i)
+        if (device_of[i] == device) most = std::max(most, table[i][device].scratch_bytes);
+    return most;
+}
+
 SupportTable ask_support(const Graph& graph, const Preference& preference) {
     SupportTable table(graph.nodes.size());
     std::unordered_map<std::string, size_t> asked;
@@ -71,6 +104,9 @@ SupportTable ask_support(const Graph& graph, const Preference& preference) {
             }
         }
     }
+    for (size_t d = 0; d < preference.order.size(); ++d)
+        if (const auto at = preference.away.find(preference.order[d]); at != preference.away.end())
+            keep_away(graph, *at->second, d, table);
     return table;
 }
 

@@ -5,6 +5,13 @@
 
 namespace vks {
 
+uint64_t weight_bytes(Device& device, const Graph& graph, const Value& value, uint32_t layout) {
+    if (layout == VKS_ROW_MAJOR) return uint64_t(graph.max_bytes(value));
+    vks_tensor packed = describe(graph, value);
+    packed.layout = layout;
+    return device.packed_bytes(packed);
+}
+
 WeightStore::WeightStore(Device& device, const WeightStore* earlier) : device_(device) {
     if (earlier) earlier_ = earlier->held_;
 }
@@ -35,14 +42,13 @@ Result<std::shared_ptr<WeightStore::Weight>> WeightStore::load(const Graph& grap
     };
     const std::shared_ptr<Weight> weight(new Weight, let_go);
     weight->tensor = describe(graph, value);
+    weight->bytes = weight_bytes(device_, graph, value, layout);
     if (layout == VKS_ROW_MAJOR) {
-        weight->bytes = uint64_t(graph.max_bytes(value));
         VKS_TRY(import_or_copy(value, *weight));
         weight->tensor.buffer = weight->buffer.get();
     } else {
         vks_tensor packed = weight->tensor;
         packed.layout = layout;
-        weight->bytes = device_.packed_bytes(packed);
         VKS_ASSIGN(weight->buffer,
                    device_.buffer(weight->bytes, VKS_BUFFER_DEVICE, nullptr, "memory for " + value.name));
         packed.buffer = weight->buffer.get();
@@ -55,7 +61,7 @@ Result<std::shared_ptr<WeightStore::Weight>> WeightStore::load(const Graph& grap
 
 Result<vks_tensor> WeightStore::get(const Graph& graph, const Value& value, uint32_t layout) {
     std::lock_guard lock(mutex_);
-    const Key key(value.host, value.dtype, layout);
+    const WeightKey key(value.host, value.dtype, layout);
     if (const auto it = held_.find(key); it != held_.end()) return it->second->tensor;
     std::shared_ptr<Weight> weight;
     if (const auto it = earlier_.find(key); it != earlier_.end()) {

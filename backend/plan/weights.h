@@ -11,6 +11,11 @@
 
 namespace vks {
 
+using WeightKey = std::tuple<const std::byte*, uint32_t, uint32_t>;  // host address, dtype, layout
+
+// Bytes of a constant on a device, in the layout that query asked for.
+uint64_t weight_bytes(Device& device, const Graph& graph, const Value& value, uint32_t layout);
+
 class WeightStore {
 public:
     // Takes from `earlier`, of the same device, what get() asks for and that one has: both then hold the same memory.
@@ -35,7 +40,6 @@ private:
         uint64_t bytes = 0;
         bool imported = false;
     };
-    using Key = std::tuple<const std::byte*, uint32_t, uint32_t>;  // host address, dtype, layout
     Result<std::shared_ptr<Weight>> load(const Graph& graph, const Value& value, uint32_t layout);
     Status import_or_copy(const Value& value, Weight& weight);
     uint64_t bytes(bool imported) const;
@@ -43,7 +47,7 @@ private:
     Device& device_;
     std::mutex mutex_;
     std::unique_ptr<Lane> lane_;
-    std::map<Key, std::shared_ptr<Weight>> held_, earlier_;
+    std::map<WeightKey, std::shared_ptr<Weight>> held_, earlier_;
 };
 
 // By device; shared by the plans of a model.

@@ -84,8 +84,9 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
     add_model_option(app, options);
     add_placement_options(app, options.placement);
     add_values(app, "--memory", "DEV=SIZE",
-               "Most memory of a device that computes in host memory, e.g. cpu=8G; weights beyond it are read from the "
-               "files when they are needed",
+               "Most memory of a device, e.g. cpu=8G or vulkan:0=6G; repeatable. On the CPU, weights beyond it are "
+               "read from the "
+               "files when they are needed; what other devices have no room for, the CPU computes",
                [&options](const std::string& text) -> Status {
                    VKS_ASSIGN(const auto cap, parse_memory(text));
                    options.memory[cap.first] = cap.second;

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstdlib>
 #include <numeric>
-#include <set>
 
 #include "frontend/model/rope.h"
 
@@ -121,8 +120,8 @@ Status Engine::make_parts() {
 }
 
 Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
-    const auto preferring = [&](const std::vector<std::string>& backends) {
-        auto preference = resolve(*registry_, backends, placement.op_backend, open_options(), "embed");
+    const auto preferring = [&](const std::vector<std::string>& wanted) {
+        auto preference = resolve(*registry_, with_fallback(wanted), placement.op_backend, open_options(), "embed");
         if (preference)
             for (Device* device : preference->order) device->set_watchdog(uint64_t(options_.watchdog * 1e9));
         return preference;
@@ -136,6 +135,7 @@ Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
     for (const Module& m : modules_)
         for (const Size size : {kChunk, kFew, kSingle})
             requests.push_back({m.parts[size].model.graph, size == kChunk ? prompt : general});
+    VKS_TRY(keep_within_caps(requests));
     return requests;
 }
 
@@ -270,14 +270,6 @@ Result<std::vector<float>> Engine::cache(int64_t layer, int64_t first, int64_t c
     std::vector<float> values;
     append_floats(raw, value.dtype, values);
     return values;
-}
-
-// Of modules in order, in each the sizes in order.
-template <class F>
-void Engine::each_plan(F visit) const {
-    for (size_t m = 0; m < modules_.size(); ++m)
-        for (const Size size : {kChunk, kFew, kSingle})
-            if (const Plan* there = plan(m, size)) visit(*there, modules_[m].parts[size]);
 }
 
 std::map<std::string, std::string> Engine::where() const {

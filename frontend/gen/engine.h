@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,7 +34,7 @@ struct EngineOptions {
     double watchdog = 60;   // seconds until a device that doesn't answer counts as lost
     int64_t check = 0;      // every so many steps an operator is computed again on the CPU plugin; 0: never
     conformance::CheckAction check_action = conformance::CheckAction::kWarn;
-    // "cpu" -> bytes that its caches, activations and weights may take.
+    // "cpu", "vulkan:0" -> bytes that its caches, activations and weights may take.
     std::map<std::string, uint64_t> memory;
 };
 
@@ -158,12 +159,20 @@ private:
     Placement placement_without_failed();
     void exchange(std::unique_ptr<PlanSet> next);
     void note_peak(const DeviceBytes& bytes);
-    template <class F>
-    void each_plan(F visit) const;
+    std::vector<std::string> with_fallback(std::vector<std::string> backends);
+    Device* capped(const std::string& name) const;
+    Status keep_within_caps(std::vector<PlanRequest>& requests);
     Status check_caps() const;
     void limit_memory();
-    Device* host_device(const std::string& id) const;
     uint64_t bytes_beside_weights(const Device& device) const;
+    std::set<const std::byte*> weights_on(const Device& device) const;
+    // Of modules in order, in each the sizes in order.
+    template <class F>
+    void each_plan(F visit) const {
+        for (size_t m = 0; m < modules_.size(); ++m)
+            for (const Size size : {kChunk, kFew, kSingle})
+                if (const Plan* there = plan(m, size)) visit(*there, modules_[m].parts[size]);
+    }
 
     std::shared_ptr<const Checkpoint> checkpoint_;
     Registry* registry_ = nullptr;

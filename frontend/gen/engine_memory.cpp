@@ -1,52 +1,74 @@
 // The engine under memory caps: which device has one, and how much of it is left for weights.
 #include <algorithm>
 
+#include "frontend/gen/device_room.h"
 #include "frontend/gen/engine.h"
 #include "frontend/gen/page_weights.h"
 
 namespace vks {
 
-// The device of the plans that has this id, if it computes in host memory; else null.
-Device* Engine::host_device(const std::string& id) const {
-    for (size_t m = 0; m < modules_.size(); ++m) {
-        for (const Size size : {kChunk, kFew, kSingle}) {
-            if (plan(m, size) == nullptr) continue;
-            for (const DevicePlan& d : plan(m, size)->devices)
-                if (d.device->id() == id && d.device->has(VKS_DEVICE_HOST_MEMORY)) return d.device;
-        }
+// The open device that a cap's name means; null where this run has none.
+Device* Engine::capped(const std::string& name) const {
+    const auto entries = registry_->select(name);
+    return entries ? entries->front()->device.get() : nullptr;
+}
+
+// What a cap leaves no room for needs a device that has it.
+std::vector<std::string> Engine::with_fallback(std::vector<std::string> backends) {
+    const auto own_memory = [](const auto& cap) { return cap.first != "cpu"; };
+    const bool needed =
+        std::ranges::any_of(options_.memory, own_memory) && backends != std::vector<std::string>{"auto"};
+    if (needed && registry_->select("cpu")) backends.emplace_back("cpu");
+    return backends;
+}
+
+Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
+    for (const auto& [name, cap] : options_.memory) {
+        Device* device = capped(name);
+        if (device == nullptr || device->has(VKS_DEVICE_HOST_MEMORY)) continue;
+        VKS_TRY(keep_within(*checkpoint_, *device, cap, options_.mtp, requests));
     }
-    return nullptr;
+    return {};
 }
 
 Status Engine::check_caps() const {
     for (const auto& [name, cap] : options_.memory) {
-        if (host_device(name) != nullptr) continue;
-        return Error{Code::kUsage, fmt::format("memory (--memory): wanted a device of this run that computes in host "
-                                               "memory, found {}",
-                                               name)};
+        const Device* device = capped(name);
+        if (device != nullptr && plans_->knows(*device)) continue;
+        return Error{Code::kUsage, fmt::format("memory (--memory): wanted a device of this run, found {}", name)};
     }
     return {};
 }
 
 uint64_t Engine::bytes_beside_weights(const Device& device) const {
     uint64_t bytes = plans_->state.bytes(device);
-    for (size_t m = 0; m < modules_.size(); ++m) {
-        for (const Size size : {kChunk, kFew, kSingle}) {
-            if (plan(m, size) == nullptr) continue;
-            for (const DevicePlan& d : plan(m, size)->devices) bytes += d.device == &device ? d.arena_bytes : 0;
-        }
-    }
+    each_plan([&](const Plan& plan, const Part&) {
+        for (const DevicePlan& d : plan.devices) bytes += d.device == &device ? d.arena_bytes : 0;
+    });
     return bytes;
+}
+
+std::set<const std::byte*> Engine::weights_on(const Device& device) const {
+    std::set<const std::byte*> weights;
+    each_plan([&](const Plan& plan, const Part&) {
+        for (size_t i = 0; i < plan.report.size(); ++i) {
+            if (plan.devices[plan.report[i].device].device != &device) continue;
+            for (const ValueId id : plan.graph->nodes[i].args)
+                if (id != kAbsent && plan.graph->values[id].kind == Kind::kWeight)
+                    weights.insert(plan.graph->values[id].host);
+        }
+    });
+    return weights;
 }
 
 // For the plans in force; another placement may have left a device with a cap aside.
 void Engine::limit_memory() {
     warnings_.clear();
     for (const auto& [name, cap] : options_.memory) {
-        Device* device = host_device(name);
-        if (device == nullptr) continue;
+        Device* device = capped(name);
+        if (device == nullptr || !device->has(VKS_DEVICE_HOST_MEMORY) || !plans_->uses(*device)) continue;
         const uint64_t taken = bytes_beside_weights(*device), budget = cap - std::min(cap, taken);
-        auto paging = page_weights(*checkpoint_, *device, budget, options_.mtp);
+        auto paging = page_weights(*checkpoint_, *device, weights_on(*device), budget, options_.mtp);
         if (paging == nullptr) continue;
         if (budget < paging->least()) {
             warnings_.push_back(

@@ -15,6 +15,11 @@ RangeUse use_of(const ModelPiece& piece, bool fits) {
     return fits ? RangeUse::kPinned : RangeUse::kStreamed;
 }
 
+// What isn't aligned in its file was copied, so it isn't there; no piece is of such tensors only.
+bool is_among(const ModelPiece& piece, const std::set<const std::byte*>& weights) {
+    return std::ranges::any_of(piece.tensors, [&](const TensorView* t) { return weights.contains(t->data); });
+}
+
 // Bytes of the largest tensor that every token needs and that has no room.
 uint64_t largest_streamed(const std::vector<ModelPiece>& pieces, const std::vector<size_t>& homes) {
     uint64_t largest = 0;
@@ -27,8 +32,10 @@ uint64_t largest_streamed(const std::vector<ModelPiece>& pieces, const std::vect
 
 }  // namespace
 
-std::unique_ptr<Paging> page_weights(const Checkpoint& checkpoint, Device& device, uint64_t budget, int64_t mtp) {
-    const std::vector<ModelPiece> pieces = checkpoint_pieces(checkpoint, mtp);
+std::unique_ptr<Paging> page_weights(const Checkpoint& checkpoint, Device& device,
+                                     const std::set<const std::byte*>& weights, uint64_t budget, int64_t mtp) {
+    std::vector<ModelPiece> pieces = checkpoint_pieces(checkpoint, mtp);
+    std::erase_if(pieces, [&](const ModelPiece& piece) { return !is_among(piece, weights); });
     uint64_t all = 0;
     for (const ModelPiece& piece : pieces)
         if (piece.reads > 0) all += piece.bytes;
