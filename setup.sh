@@ -17,6 +17,7 @@ libutf8proc-dev      Unicode tables
 libhwy-dev           portable SIMD, chosen at run time
 libfmt-dev           formatting of messages
 libreadline-dev      line editing and history in chat
+liburing-dev         weights beyond a memory cap are read by io_uring
 libgtest-dev         tests: unit tests
 glslc                Vulkan: compiles the shaders
 spirv-tools          Vulkan: optimises and validates them

@@ -1,21 +1,29 @@
 #include "backend/exec/pager.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <numeric>
 
 #include "backend/base/bad_input.h"
 
 namespace vks {
 namespace {
 
-constexpr uint64_t kPart = uint64_t{2} << 20;  // what a thread reads at a time
+constexpr uint64_t kPart = uint64_t{2} << 20;  // what is read at a time
+constexpr unsigned kDepth = 8;                 // parts that io_uring has under way
 // A page holds the scales of many an expert; giving such crumbs back frees nothing.
 constexpr uint64_t kCrumb = 4096;
 
 }  // namespace
 
-Pager::Pager(uint64_t budget, unsigned readers) : budget_(budget) {
+Pager::Pager(uint64_t budget, unsigned readers, Reading reading) : budget_(budget) {
     stats_.budget_bytes = budget;
+    if (reading == Reading::kBest) ring_ = ReadRing::create(kDepth);
+    stats_.ring = ring_ != nullptr;
+    if (ring_) readers_.emplace_back([this] { work_ring(); });
     for (unsigned i = 0; i < std::max(1u, readers); ++i) readers_.emplace_back([this] { work(); });
 }
 
@@ -25,7 +33,12 @@ Pager::~Pager() {
         stop_ = true;
     }
     tasks_there_.notify_all();
+    ring_tasks_there_.notify_all();
     for (std::thread& reader : readers_) reader.join();
+    for (Entry& entry : entries_) {
+        if (entry.memory != nullptr) DirectFile::release(entry.memory, entry.pages.bytes);
+        if (entry.replaced) files_.at(entry.file)->restore(entry.pages);
+    }
 }
 
 Pager::Range Pager::add(const FileMap& file, const std::byte* data, uint64_t bytes, RangeUse use) {
@@ -36,6 +49,9 @@ Pager::Range Pager::add(const FileMap& file, const std::byte* data, uint64_t byt
     entry.offset = static_cast<uint64_t>(data - file.data());
     entry.bytes = bytes;
     entry.use = bytes <= kCrumb ? RangeUse::kPinned : use;
+    auto& direct = files_[&file];
+    if (!direct) direct = std::make_unique<DirectFile>(file);
+    entry.pages = direct->inside(entry.offset, bytes);
     if (entry.use == RangeUse::kPinned) stats_.pinned_bytes += bytes;
     return at->second;
 }
@@ -70,6 +86,13 @@ void Pager::want(std::span<const Range> ranges) {
     pump();
 }
 
+void Pager::suggest(std::span<const Range> ranges) {
+    const std::lock_guard lock(mutex_);
+    suggested_.insert(suggested_.begin(), ranges.begin(), ranges.end());
+    if (suggested_.size() > entries_.size()) suggested_.resize(entries_.size());
+    pump();
+}
+
 // Reads what is pending as long as room can be made, in order.
 void Pager::pump() {
     while (!pending_.empty() && make_room(entries_[pending_.front()].bytes)) {
@@ -77,21 +100,47 @@ void Pager::pump() {
         pending_.pop_front();
         begin(range);
     }
+    while (pending_.empty() && reading_ == 0 && tasks_.empty() && ring_tasks_.empty() && !suggested_.empty()) {
+        if (begin_suggested()) return;
+    }
+}
+
+// The first of those suggested, unless it isn't worth what would have to go for it.
+bool Pager::begin_suggested() {
+    const Range range = suggested_.front();
+    suggested_.pop_front();
+    const Entry& entry = entries_[range];
+    if (entry.state != State::kAway) return false;
+    while (held_bytes_ + entry.bytes > budget_) {
+        if (idle_.empty() || entries_[idle_.begin()->second].use != RangeUse::kCached) return false;
+        if (idle_.begin()->first.first >= age_ + static_cast<double>(entry.uses)) return false;
+        give_back_first();
+    }
+    stats_.bytes_suggested += entry.bytes;
+    begin(range);
+    return true;
 }
 
 bool Pager::make_room(uint64_t bytes) {
     while (held_bytes_ + bytes > budget_) {
         if (idle_.empty()) return false;
-        const Range range = idle_.begin()->second;
-        Entry& entry = entries_[range];
-        age_ = std::max(age_, entry.rank.first);
-        idle_.erase(idle_.begin());
-        entry.state = State::kAway;
-        held_bytes_ -= entry.bytes;
-        tasks_.push_back({range, entry.offset, entry.bytes, true});
-        tasks_there_.notify_one();
+        give_back_first();
     }
     return true;
+}
+
+// Of those that may be. Memory of its own goes at once; what the page cache holds, in a while.
+void Pager::give_back_first() {
+    const auto [rank, range] = *idle_.begin();
+    idle_.erase(idle_.begin());
+    age_ = std::max(age_, rank.first);
+    Entry& entry = entries_[range];
+    entry.state = State::kAway;
+    held_bytes_ -= entry.bytes;
+    if (entry.replaced) files_.at(entry.file)->restore(entry.pages);
+    entry.replaced = false;
+    tasks_.push_back({range, entry.offset, entry.bytes, Work::kGiveBack});
+    tasks_there_.notify_one();
 }
 
 void Pager::begin(Range range) {
@@ -99,12 +148,26 @@ void Pager::begin(Range range) {
     entry.state = State::kReading;
     held_bytes_ += entry.bytes;
     stats_.peak_bytes = std::max(stats_.peak_bytes, held_bytes_);
-    for (uint64_t at = 0; at < entry.bytes; at += kPart) {
-        tasks_.push_back({range, entry.offset + at, std::min(kPart, entry.bytes - at), false});
-        ++entry.tasks;
+    if (entry.pages.bytes > 0) entry.memory = DirectFile::allocate(entry.pages.bytes);
+    if (entry.memory != nullptr) {
+        // The pages that it shares with its neighbours stay the file's.
+        const uint64_t end = entry.offset + entry.bytes, pages_end = entry.pages.offset + entry.pages.bytes;
+        entry.file->advise(entry.offset, entry.pages.offset - entry.offset, FileMap::Advice::kWillNeed);
+        entry.file->advise(pages_end, end - pages_end, FileMap::Advice::kWillNeed);
+        add_tasks(range, entry.pages.offset, entry.pages.bytes, Work::kDirect);
+    } else {
+        add_tasks(range, entry.offset, entry.bytes, Work::kCached);
     }
     if (entry.tasks == 0) entry.state = State::kResident;  // an empty tensor
-    tasks_there_.notify_all();
+}
+
+void Pager::add_tasks(Range range, uint64_t offset, uint64_t bytes, Work work) {
+    const bool by_ring = ring_ && work == Work::kDirect;
+    for (uint64_t at = 0; at < bytes; at += kPart) {
+        (by_ring ? ring_tasks_ : tasks_).push_back({range, offset + at, std::min(kPart, bytes - at), work});
+        ++entries_[range].tasks;
+    }
+    (by_ring ? ring_tasks_there_ : tasks_there_).notify_all();
 }
 
 Status Pager::hold(std::span<const Range> ranges) {
@@ -170,6 +233,26 @@ void Pager::count_reading(bool begins) {
     }
 }
 
+// A part was read, or couldn't be.
+void Pager::finish(const Task& task, bool done) {
+    count_reading(false);
+    stats_.bytes_read += task.bytes;
+    Entry& entry = entries_[task.range];
+    if (!done) failed_ = entry.file;
+    if (--entry.tasks == 0) {
+        if (entry.memory != nullptr) {
+            // Where that can't be, it is read again by whoever touches it.
+            entry.replaced = failed_ == nullptr && files_.at(entry.file)->replace(entry.pages, entry.memory);
+            if (!entry.replaced) DirectFile::release(entry.memory, entry.pages.bytes);
+            entry.memory = nullptr;
+        }
+        entry.state = State::kResident;
+        if (entry.holders == 0 && !entry.wanted) set_idle(task.range);
+        pump();
+    }
+    if (entry.tasks == 0 || !done) resident_.notify_all();
+}
+
 void Pager::work() {
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -177,32 +260,75 @@ void Pager::work() {
         if (stop_) return;
         const Task task = tasks_.front();
         tasks_.pop_front();
-        if (!task.give_back) count_reading(true);
+        if (task.work != Work::kGiveBack) count_reading(true);
         lock.unlock();
-        const bool done = read(task);
+        const bool done = task.work == Work::kDirect ? read_direct(task) : read(task);
         lock.lock();
-        if (task.give_back) continue;
-        count_reading(false);
-        stats_.bytes_read += task.bytes;
-        Entry& entry = entries_[task.range];
-        if (!done) failed_ = entry.file;
-        if (--entry.tasks == 0) {
-            entry.state = State::kResident;
-            if (entry.holders == 0 && !entry.wanted) set_idle(task.range);
+        if (task.work != Work::kGiveBack) finish(task, done);
+    }
+}
+
+// The same for parts that io_uring reads, several at a time.
+void Pager::work_ring() {
+    std::vector<Task> under_way(kDepth);
+    std::vector<uint64_t> free(kDepth);
+    std::iota(free.begin(), free.end(), uint64_t{0});
+    const auto begin_read = [&](uint64_t slot) {
+        const Task& task = under_way[slot];
+        const Entry& entry = entries_[task.range];
+        ring_->begin(files_.at(entry.file)->fd(), task.offset, entry.memory + (task.offset - entry.pages.offset),
+                     task.bytes, slot);
+    };
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        if (ring_->in_flight() == 0) ring_tasks_there_.wait(lock, [&] { return stop_ || !ring_tasks_.empty(); });
+        if (stop_ && ring_->in_flight() == 0) return;
+        while (!stop_ && !ring_tasks_.empty() && !free.empty()) {
+            under_way[free.back()] = ring_tasks_.front();
+            ring_tasks_.pop_front();
+            count_reading(true);
+            begin_read(free.back());
+            free.pop_back();
         }
-        if (entry.tasks == 0 || !done) resident_.notify_all();
+        lock.unlock();
+        const auto results = ring_->wait();
+        lock.lock();
+        for (const auto& [slot, result] : results) {
+            if (result == -EINTR || result == -EAGAIN) {
+                begin_read(slot);
+                continue;
+            }
+            finish(under_way[slot], result >= 0 && static_cast<uint64_t>(result) == under_way[slot].bytes);
+            free.push_back(slot);
+        }
     }
 }
 
 // False: the file no longer has these bytes.
 bool Pager::read(const Task& task) {
     const FileMap& file = *entries_[task.range].file;
-    if (task.give_back) {
+    if (task.work == Work::kGiveBack) {
         file.advise(task.offset, task.bytes, FileMap::Advice::kDontNeed);
         return true;
     }
     file.advise(task.offset, task.bytes, FileMap::Advice::kWillNeed);
     return file.populate(task.offset, task.bytes);
+}
+
+bool Pager::read_direct(const Task& task) {
+    const Entry& entry = entries_[task.range];
+    for (uint64_t done = 0; done < task.bytes;) {
+        const ssize_t n = pread(files_.at(entry.file)->fd(), entry.memory + (task.offset - entry.pages.offset) + done,
+                                task.bytes - done, static_cast<off_t>(task.offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) return false;
+        if (n > 0) done += static_cast<uint64_t>(n);
+    }
+    return true;
+}
+
+uint64_t Pager::uses(Range range) {
+    const std::lock_guard lock(mutex_);
+    return entries_[range].uses;
 }
 
 PagerStats Pager::stats() {

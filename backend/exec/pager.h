@@ -1,11 +1,13 @@
 // Weights that are larger than the memory they may take: which ranges of mapped files are resident. Ranges are read
-// ahead by threads of its own and given back, page cache and all, when others need the room. Nothing depends on it but
-// speed and memory: a range that isn't resident is read by whoever touches it. Knows no graph and no device.
+// ahead by threads of its own, large ones past the page cache, and given back when others need the room. Nothing
+// depends on it but speed and memory: a range that isn't resident is read by whoever touches it. Knows no graph and no
+// device.
 #pragma once
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -15,7 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include "backend/base/file_map.h"
+#include "backend/exec/direct_file.h"
+#include "backend/exec/read_ring.h"
 
 namespace vks {
 
@@ -30,18 +33,21 @@ enum class RangeUse : uint8_t {
 struct PagerStats {
     uint64_t budget_bytes = 0, pinned_bytes = 0, peak_bytes = 0;
     uint64_t bytes_read = 0;                    // from the files, by the pager
+    uint64_t bytes_suggested = 0;               // of them, because it would be good to have them
     uint64_t cached_uses = 0, cached_hits = 0;  // of kCached ranges: asked for; of those, resident or on their way
     double reading_seconds = 0;                 // with a read under way
     double waiting_seconds = 0;                 // that hold() took
+    bool ring = false;                          // large ranges are read by io_uring
 };
 
-// want(), hold() and release() belong to one thread.
+// want(), hold(), release() and suggest() belong to one thread.
 class Pager {
 public:
     using Range = uint32_t;
+    enum class Reading : uint8_t { kBest, kThreads };  // io_uring where there is one; never
 
     // `budget`: bytes that may be resident. What is held at a time may exceed it, and is then all there is.
-    Pager(uint64_t budget, unsigned readers);
+    Pager(uint64_t budget, unsigned readers, Reading reading = Reading::kBest);
     ~Pager();
     Pager(const Pager&) = delete;
     Pager& operator=(const Pager&) = delete;
@@ -49,9 +55,15 @@ public:
     // The range that begins at `data`, within `file`, which must outlive the pager. The same address again gives the
     // same range. Before the first want().
     Range add(const FileMap& file, const std::byte* data, uint64_t bytes, RangeUse use);
+    // So often it was used in earlier runs. Before the first want().
+    void expect(Range range, uint64_t uses) { entries_[range].uses = uses; }
+    uint64_t uses(Range range);  // those, and how often it was released since
 
     // These will be held soon, in this order: they are read as far as there is room.
     void want(std::span<const Range> ranges);
+    // It would be good to have these, the first most: they are read while nothing else is, as far as there is room or
+    // what is there is worth less.
+    void suggest(std::span<const Range> ranges);
     // Waits until they are resident; they stay until they are released. Errors: the file was cut, or the disk failed.
     Status hold(std::span<const Range> ranges);
     void release(std::span<const Range> ranges);
@@ -75,33 +87,46 @@ private:
         State state = State::kAway;
         bool wanted = false;  // since it was last held
         int holders = 0;
-        uint32_t tasks = 0;  // reads of its parts still to be done
+        uint32_t tasks = 0;           // reads of its parts still to be done
+        DirectFile::Pages pages;      // of it, that are read past the page cache; may be none
+        std::byte* memory = nullptr;  // that they are being read into
+        bool replaced = false;        // that memory is where they are mapped
         uint64_t uses = 0;
         std::pair<double, uint64_t> rank{};  // in `idle_` when it may be given back: priority, and order of release
     };
     // Reads a part of a range, or gives a whole one back.
+    enum class Work : uint8_t { kCached, kDirect, kGiveBack };
     struct Task {
         Range range = 0;
         uint64_t offset = 0, bytes = 0;
-        bool give_back = false;
+        Work work = Work::kCached;
     };
 
     void work();
+    void work_ring();
     bool read(const Task& task);
+    bool read_direct(const Task& task);
     void begin(Range range);  // under mutex_, as are the following
+    void add_tasks(Range range, uint64_t offset, uint64_t bytes, Work work);
+    void finish(const Task& task, bool done);
     bool make_room(uint64_t bytes);
+    void give_back_first();
     void pump();
+    bool begin_suggested();
     void set_idle(Range range);
     void count_reading(bool begins);
 
     const uint64_t budget_;
     std::vector<Entry> entries_;
     std::unordered_map<const std::byte*, Range> by_address_;
+    std::unordered_map<const FileMap*, std::unique_ptr<DirectFile>> files_;
+    std::unique_ptr<ReadRing> ring_;  // of the thread in work_ring()
 
     std::mutex mutex_;  // guards what follows, and entries' states
-    std::condition_variable tasks_there_, resident_;
-    std::deque<Task> tasks_;
+    std::condition_variable tasks_there_, ring_tasks_there_, resident_;
+    std::deque<Task> tasks_, ring_tasks_;
     std::deque<Range> pending_;                                     // wanted, no room yet
+    std::deque<Range> suggested_;                                   // the best first
     std::set<std::pair<std::pair<double, uint64_t>, Range>> idle_;  // may be given back, first one first
     uint64_t held_bytes_ = 0;                                       // resident or being read
     double age_ = 0;                                                // rank of the last range given back

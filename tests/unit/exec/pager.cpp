@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <thread>
 
 #include "tests/support/temp_dir.h"
 
@@ -106,29 +107,93 @@ TEST_F(PagerTest, WantedAheadIsThereInOrder) {
     EXPECT_LE(pager.stats().peak_bytes, 2 * kBytes);
 }
 
+// With and without io_uring.
+class PagerReading : public PagerTest, public testing::WithParamInterface<Pager::Reading> {};
+
 // Pages that are given back are gone from the process; mincore() would count the page cache.
-TEST_F(PagerTest, GivesMemoryBack) {
-    std::string large(size_t{32} << 20, 'x');
+TEST_P(PagerReading, GivesMemoryBack) {
+    constexpr size_t kLarge = size_t{32} << 20;
+    std::string large(kLarge, 'x');
     test::write_bytes(dir_ / "large", large);
     const auto file = FileMap::open(dir_ / "large");
     ASSERT_TRUE(file);
     constexpr uint64_t kPart = uint64_t{4} << 20;
-    Pager pager(kPart, 2);
-    for (uint64_t at = 0; at < large.size(); at += kPart) pager.add(*file, file->data() + at, kPart, RangeUse::kCached);
-    const auto shared = []() -> uint64_t {  // bytes of files that are resident
+    Pager pager(kPart, 2, GetParam());
+    for (uint64_t at = 0; at < kLarge; at += kPart) pager.add(*file, file->data() + at, kPart, RangeUse::kCached);
+    std::string().swap(large);
+    const auto resident = []() -> uint64_t {
         const std::string statm = test::read_bytes("/proc/self/statm");
-        const size_t second = statm.find(' ', statm.find(' ') + 1);
+        const size_t second = statm.find(' ');
         return std::stoull(statm.substr(second)) * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
     };
-    const uint64_t before = shared();
+    const uint64_t before = resident();
     uint64_t most = 0;
-    for (Pager::Range range = 0; range < large.size() / kPart; ++range) {
+    for (Pager::Range range = 0; range < kLarge / kPart; ++range) {
         ASSERT_TRUE(pager.hold({&range, 1}));
-        most = std::max(most, shared());
+        most = std::max(most, resident());
         pager.release({&range, 1});
     }
     EXPECT_GE(most, before + kPart / 2);
     EXPECT_LE(most, before + 4 * kPart);  // what is being given back counts for a moment
+}
+
+// What is read past the page cache is what the file has, at any offset, as often as it comes and goes; and so it is
+// when the pager is gone.
+TEST_P(PagerReading, LargeRangesHaveTheirBytes) {
+    constexpr size_t kLarge = 3'000'001, kCount = 5;
+    std::string text(kLarge * kCount, '\0');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>((i * 2654435761u) >> 13);
+    test::write_bytes(dir_ / "large", text);
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    const auto right = [&](size_t range) {
+        return std::memcmp(file->data() + range * kLarge, text.data() + range * kLarge, kLarge) == 0;
+    };
+    {
+        Pager pager(2 * kLarge, 2, GetParam());
+        for (size_t i = 0; i < kCount; ++i) pager.add(*file, file->data() + i * kLarge, kLarge, RangeUse::kCached);
+        for (const Pager::Range range : {0u, 1u, 2u, 0u, 3u, 4u, 4u, 1u, 0u, 2u}) {
+            ASSERT_TRUE(pager.hold({&range, 1}));
+            EXPECT_TRUE(right(range)) << range;
+            pager.release({&range, 1});
+            EXPECT_TRUE(right((range + 1) % kCount)) << range;  // there or not
+        }
+        EXPECT_LE(pager.stats().peak_bytes, 2 * kLarge);
+    }
+    for (size_t i = 0; i < kCount; ++i) EXPECT_TRUE(right(i)) << i;
+}
+
+TEST_P(PagerReading, SaysThatALargeRangeWasCut) {
+    constexpr size_t kLarge = size_t{4} << 20;
+    test::write_bytes(dir_ / "large", std::string(kLarge, 'x'));
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    Pager pager(kLarge, 2, GetParam());
+    const Pager::Range range = pager.add(*file, file->data(), kLarge, RangeUse::kCached);
+    std::filesystem::resize_file(dir_ / "large", kLarge / 2);
+    const Status held = pager.hold({&range, 1});
+    ASSERT_FALSE(held);
+    EXPECT_NE(held.error().text.find("wanted 4194304 bytes"), std::string::npos) << held.error().text;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, PagerReading, testing::Values(Pager::Reading::kBest, Pager::Reading::kThreads));
+
+// What is suggested is read while there is room, and takes the place of what is worth less only.
+TEST_F(PagerTest, ReadsWhatIsSuggested) {
+    Pager pager(3 * kBytes, 1);
+    add(pager, RangeUse::kCached);
+    for (const Pager::Range range : {4u, 5u, 6u}) pager.expect(range, 3);
+    const std::array<Pager::Range, 4> good = {4, 5, 6, 7};
+    pager.suggest(good);
+    while (pager.stats().bytes_suggested < 3 * kBytes) std::this_thread::yield();
+    use(pager, {4, 5, 6});
+    EXPECT_EQ(pager.stats().cached_hits, 3u);
+    EXPECT_EQ(reads(pager), 3u);
+    const std::array<Pager::Range, 2> worse = {0, 7};
+    pager.suggest(worse);
+    use(pager, {4, 5, 6});
+    EXPECT_EQ(reads(pager), 3u);
+    EXPECT_EQ(pager.uses(4), 5u);
 }
 
 TEST_F(PagerTest, SaysThatAFileWasCut) {

@@ -1,0 +1,45 @@
+// A mapped file whose pages can be replaced by memory that was read past the page cache, at the same addresses: a
+// weight then takes its bytes once, and gives back all of them.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "backend/base/file_map.h"
+
+namespace vks {
+
+// Const members may be called from any thread, for different pages.
+class DirectFile {
+public:
+    // Whole pages of the file.
+    struct Pages {
+        uint64_t offset = 0, bytes = 0;
+    };
+
+    // `map` must outlive it.
+    explicit DirectFile(const FileMap& map);
+    ~DirectFile();
+    DirectFile(const DirectFile&) = delete;
+    DirectFile& operator=(const DirectFile&) = delete;
+
+    // For reads of whole pages; -1 where the file system has only cached ones.
+    int fd() const { return fd_; }
+    // Those within a range; none where it isn't worth it.
+    Pages inside(uint64_t offset, uint64_t bytes) const;
+
+    // Memory to read so many bytes of pages into; null: there is none.
+    static std::byte* allocate(uint64_t bytes);
+    static void release(std::byte* memory, uint64_t bytes);
+    // Puts what was read where the pages are mapped. False: the system couldn't, `memory` is still there.
+    bool replace(const Pages& pages, std::byte* memory) const;
+    // Maps the file's pages again; what was in their place is gone.
+    void restore(const Pages& pages) const;
+
+private:
+    std::byte* address(const Pages& pages) const { return const_cast<std::byte*>(map_.data()) + pages.offset; }
+
+    const FileMap& map_;
+    int fd_ = -1;
+};
+
+}  // namespace vks
