@@ -44,13 +44,19 @@ Paging::PlanUse& Paging::use_of(const Plan& plan) {
     PlanUse& use = at->second;
     if (!fresh) return use;
     std::map<ValueId, size_t> first_with;  // by the value that lists the experts' rows
+    std::optional<size_t> layer_before;
     for (size_t i = 0; i < plan.graph->nodes.size(); ++i) {
         const bool here = plan.devices[plan.report[i].device].device == &device_;
         use.nodes.push_back(here ? node_use(plan, i) : NodeUse{});
         for (const Pager::Range range : use.nodes[i].always) use.ahead.emplace_back(i, range);
         if (use.nodes[i].experts.empty()) continue;
         const auto [first, new_list] = first_with.try_emplace(plan.graph->nodes[i].args[kOffset], i);
-        if (!new_list) use.nodes[first->second].siblings.push_back(i);
+        if (!new_list) {
+            use.nodes[first->second].siblings.push_back(i);
+            continue;
+        }
+        if (layer_before) use.nodes[*layer_before].next = i;
+        layer_before = i;
     }
     return use;
 }
@@ -91,15 +97,33 @@ Status Paging::run(const Plan& plan, size_t node, std::span<const vks_tensor> ar
     return {};
 }
 
-Status Paging::run_experts(const PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset,
+// Wants the experts that were decided on, in the order of their use; and guesses the next layer's to be those of the
+// last step.
+void Paging::read_experts(PlanUse& use, size_t node, const std::vector<size_t>& used) {
+    NodeUse& here = use.nodes[node];
+    for (const size_t e : used) pager_->want(here.experts[e]);
+    for (const size_t sibling : here.siblings)
+        for (const size_t e : used) pager_->want(use.nodes[sibling].experts[e]);
+    if (here.siblings.empty()) return;
+    here.last = used;
+    if (!here.next) return;
+    const NodeUse& next = use.nodes[*here.next];
+    Ranges guess;
+    const auto add = [&](const NodeUse& part) {
+        for (const size_t e : next.last) guess.insert(guess.end(), part.experts[e].begin(), part.experts[e].end());
+    };
+    add(next);
+    for (const size_t sibling : next.siblings) add(use.nodes[sibling]);
+    pager_->suggest(guess);
+}
+
+Status Paging::run_experts(PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset,
                            Lane& lane, const Launch& launch) {
     const NodeUse& here = use.nodes[node];
     std::vector<size_t> used;
     for (size_t e = 0; e < here.experts.size(); ++e)
         if (offset[e] < offset[e + 1]) used.push_back(e);
-    for (const size_t e : used) pager_->want(here.experts[e]);
-    for (const size_t sibling : here.siblings)
-        for (const size_t e : used) pager_->want(use.nodes[sibling].experts[e]);
+    read_experts(use, node, used);
 
     std::vector<vks_tensor> some(args.begin(), args.end());
     Ranges held;

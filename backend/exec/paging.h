@@ -38,6 +38,8 @@ private:
         std::vector<Ranges> experts;
         size_t offset_arg = 0;         // of the launch's arguments: where each expert's rows begin
         std::vector<size_t> siblings;  // later nodes with the same experts, at the first of them
+        std::vector<size_t> last;      // experts of the last step, at the first of them
+        std::optional<size_t> next;    // at the first of them: the first of the next layer's
     };
     struct PlanUse {
         std::vector<NodeUse> nodes;
@@ -49,8 +51,9 @@ private:
     PlanUse& use_of(const Plan& plan);
     NodeUse node_use(const Plan& plan, size_t index) const;
     void read_ahead(PlanUse& use, size_t node);
-    Status run_experts(const PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset,
-                       Lane& lane, const Launch& launch);
+    void read_experts(PlanUse& use, size_t node, const std::vector<size_t>& used);
+    Status run_experts(PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset, Lane& lane,
+                       const Launch& launch);
     // `offset` with the rows of all but experts [first, last) taken out, in the device's memory.
     Result<vks_tensor> clamped(vks_tensor tensor, const int32_t* offset, size_t first, size_t last);
 

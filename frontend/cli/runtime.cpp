@@ -75,6 +75,7 @@ Status Runtime::drop_unused(EngineOptions& engine) {
 
 Status Runtime::finish() {
     VKS_TRY(checkpoint_->check_unchanged());
+    engine_->keep_statistics();
     if (trace_) VKS_TRY(trace_->write(options_.trace_file));
     if (options_.explain) write_stderr(stats_lines());
     return {};
@@ -126,6 +127,8 @@ nlohmann::ordered_json Runtime::paging_json() const {
     json["pinned_bytes"] = stats->pinned_bytes;
     json["peak_bytes"] = stats->peak_bytes;
     json["bytes_read"] = stats->bytes_read;
+    json["bytes_suggested"] = stats->bytes_suggested;
+    json["io_uring"] = stats->ring;
     json["reading_seconds"] = stats->reading_seconds;
     json["waiting_seconds"] = stats->waiting_seconds;
     json["expert_uses"] = stats->cached_uses;

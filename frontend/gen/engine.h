@@ -14,6 +14,7 @@
 #include "backend/conformance/checker.h"
 #include "backend/exec/executor.h"
 #include "backend/registry/registry.h"
+#include "frontend/gen/expert_statistics.h"
 #include "frontend/gen/placement.h"
 #include "frontend/io/checkpoint.h"
 #include "frontend/model/deepseek_v3.h"
@@ -125,6 +126,8 @@ public:
     DeviceBytes peak_bytes() const;
     // What was read to keep within the cap of options().memory; nothing where all weights fit.
     std::optional<PagerStats> paging() const;
+    // Of which experts were used, for later runs of the model under a cap.
+    void keep_statistics();
     // What is to be said of the caps, once the run has succeeded.
     const std::vector<std::string>& warnings() const { return warnings_; }
 
@@ -183,6 +186,7 @@ private:
     std::unique_ptr<PlanSet> plans_;
     std::unique_ptr<conformance::Checker> checker_;
     std::unique_ptr<Executor> executor_;
+    std::unique_ptr<ExpertStatistics> statistics_;  // while there is paging
     std::unique_ptr<PlanBuilder> building_;
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt

@@ -76,8 +76,16 @@ void Engine::limit_memory() {
                             "largest weight, found {}",
                             name, taken + paging->least(), cap));
         }
+        statistics_ = std::make_unique<ExpertStatistics>(*checkpoint_, options_.mtp);
+        statistics_->prepare(paging->pager());
         executor_->page(std::move(paging));
     }
+}
+
+void Engine::keep_statistics() {
+    if (!statistics_ || executor_->paging() == nullptr) return;
+    statistics_->add(executor_->paging()->pager());
+    statistics_->save();
 }
 
 std::optional<PagerStats> Engine::paging() const {

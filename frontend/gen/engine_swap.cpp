@@ -89,6 +89,7 @@ std::vector<int64_t> Engine::rows_by_module(const std::map<std::string, int64_t>
 void Engine::exchange(std::unique_ptr<PlanSet> next) {
     executor_->keep_only(*next);
     for (Module& m : modules_) m.read = false;
+    keep_statistics();
     executor_->page(nullptr);
     plans_ = std::move(next);
     limit_memory();

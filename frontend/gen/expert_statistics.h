@@ -1,0 +1,36 @@
+// How often each expert of a model was routed to, kept from run to run in the user's cache: under a memory cap the next
+// run begins with those that were used most.
+#pragma once
+#include <filesystem>
+#include <vector>
+
+#include "backend/exec/pager.h"
+#include "frontend/model/pieces.h"
+
+namespace vks {
+
+// Of one run.
+class ExpertStatistics {
+public:
+    // Of the modules that run. A file that is damaged counts as none, and is written anew.
+    ExpertStatistics(const Checkpoint& checkpoint, int64_t mtp);
+
+    // Tells a fresh pager what to expect, and to begin with the experts that were used most.
+    void prepare(Pager& pager);
+    // Adds what the pager has seen since; it is told nothing twice.
+    void add(Pager& pager);
+    // Failing changes nothing but the next run's speed.
+    void save() const;
+
+    const std::vector<uint32_t>& counts() const { return counts_; }
+    const std::filesystem::path& path() const { return path_; }
+
+private:
+    std::vector<ModelPiece> experts_;
+    std::vector<uint32_t> counts_;  // by expert
+    std::vector<uint64_t> seen_;    // of counts_, what the pager was told or has told
+    uint64_t model_ = 0;
+    std::filesystem::path path_;  // empty: there is no place for it
+};
+
+}  // namespace vks
