@@ -80,7 +80,9 @@ ModelConfig moonlight() {
     return c;
 }
 
-// ai-sage/GigaChat3-10B-A1.8B: values wider than keys, and every query projected directly.
+// ai-sage/GigaChat3-10B-A1.8B: values wider than keys, and every query projected directly. Layers, vocabulary, heads
+// and their sizes, experts and theirs are as published beside its release (docs/memory.md); the dense layer's width,
+// YaRN and rope_theta are from memory.
 ModelConfig gigachat3() {
     ModelConfig c = moonlight();
     c.vocab_size = 128256;
