@@ -43,7 +43,7 @@ void DirectFile::release(std::byte* memory, uint64_t bytes) {
 }
 
 bool DirectFile::replace(const Pages& pages, std::byte* memory) const {
-    static_cast<void>(mprotect(memory, pages.bytes, PROT_READ));
+    static_cast<void>(mprotect(memory, pages.bytes, PROT_READ));  // as the file's pages are
     return mremap(memory, pages.bytes, pages.bytes, MREMAP_MAYMOVE | MREMAP_FIXED, address(pages)) != MAP_FAILED;
 }
 
@@ -51,6 +51,21 @@ void DirectFile::restore(const Pages& pages) const {
     const void* back = mmap(address(pages), pages.bytes, PROT_READ, MAP_SHARED | MAP_FIXED, map_.fd(),
                             static_cast<off_t>(pages.offset));
     CHECK(back != MAP_FAILED, "{}: its pages can't be mapped again", map_.path().string());
+}
+
+std::byte* DirectFile::take_out(const Pages& pages) const {
+    std::byte* memory = nullptr;
+#ifdef MREMAP_DONTUNMAP
+    // No hole in between, which another thread might get.
+    void* moved = mremap(address(pages), pages.bytes, pages.bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
+    if (moved != MAP_FAILED) memory = static_cast<std::byte*>(moved);
+#endif
+    restore(pages);
+    if (memory != nullptr && mprotect(memory, pages.bytes, PROT_READ | PROT_WRITE) != 0) {
+        release(memory, pages.bytes);
+        memory = nullptr;
+    }
+    return memory;
 }
 
 }  // namespace vks

@@ -34,6 +34,9 @@ public:
     bool replace(const Pages& pages, std::byte* memory) const;
     // Maps the file's pages again; what was in their place is gone.
     void restore(const Pages& pages) const;
+    // The same, but gives the memory that was in their place, to read other pages into: the system needn't clear it.
+    // Null: it is gone.
+    std::byte* take_out(const Pages& pages) const;
 
 private:
     std::byte* address(const Pages& pages) const { return const_cast<std::byte*>(map_.data()) + pages.offset; }

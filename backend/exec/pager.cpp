@@ -13,7 +13,7 @@ namespace vks {
 namespace {
 
 constexpr uint64_t kPart = uint64_t{2} << 20;  // what is read at a time
-constexpr unsigned kDepth = 8;                 // parts that io_uring has under way
+constexpr unsigned kDepth = 32;                // parts that io_uring has under way
 // A page holds the scales of many an expert; giving such crumbs back frees nothing.
 constexpr uint64_t kCrumb = 4096;
 
@@ -35,6 +35,7 @@ Pager::~Pager() {
     tasks_there_.notify_all();
     ring_tasks_there_.notify_all();
     for (std::thread& reader : readers_) reader.join();
+    drop_spare();
     for (Entry& entry : entries_) {
         if (entry.memory != nullptr) DirectFile::release(entry.memory, entry.pages.bytes);
         if (entry.replaced) files_.at(entry.file)->restore(entry.pages);
@@ -100,25 +101,24 @@ void Pager::pump() {
         pending_.pop_front();
         begin(range);
     }
-    while (pending_.empty() && reading_ == 0 && tasks_.empty() && ring_tasks_.empty() && !suggested_.empty()) {
-        if (begin_suggested()) return;
-    }
+    const auto idle = [&] { return pending_.empty() && reading_ == 0 && tasks_.empty() && ring_tasks_.empty(); };
+    while (idle() && !suggested_.empty()) begin_suggested();
+    drop_spare();
 }
 
 // The first of those suggested, unless it isn't worth what would have to go for it.
-bool Pager::begin_suggested() {
+void Pager::begin_suggested() {
     const Range range = suggested_.front();
     suggested_.pop_front();
     const Entry& entry = entries_[range];
-    if (entry.state != State::kAway) return false;
+    if (entry.state != State::kAway) return;
     while (held_bytes_ + entry.bytes > budget_) {
-        if (idle_.empty() || entries_[idle_.begin()->second].use != RangeUse::kCached) return false;
-        if (idle_.begin()->first.first >= age_ + static_cast<double>(entry.uses)) return false;
+        if (idle_.empty() || entries_[idle_.begin()->second].use != RangeUse::kCached) return;
+        if (idle_.begin()->first.first >= age_ + static_cast<double>(entry.uses)) return;
         give_back_first();
     }
     stats_.bytes_suggested += entry.bytes;
     begin(range);
-    return true;
 }
 
 bool Pager::make_room(uint64_t bytes) {
@@ -137,10 +137,30 @@ void Pager::give_back_first() {
     Entry& entry = entries_[range];
     entry.state = State::kAway;
     held_bytes_ -= entry.bytes;
-    if (entry.replaced) files_.at(entry.file)->restore(entry.pages);
+    if (entry.replaced)
+        if (std::byte* memory = files_.at(entry.file)->take_out(entry.pages))
+            spare_.emplace_back(memory, entry.pages.bytes);
     entry.replaced = false;
     tasks_.push_back({range, entry.offset, entry.bytes, Work::kGiveBack});
     tasks_there_.notify_one();
+}
+
+std::byte* Pager::memory_for(const Entry& entry) {
+    std::byte* memory = nullptr;
+    const auto fits = std::ranges::find(spare_, entry.pages.bytes, &std::pair<std::byte*, uint64_t>::second);
+    if (fits != spare_.end()) {
+        memory = fits->first;
+        spare_.erase(fits);
+    } else {
+        drop_spare();
+        memory = DirectFile::allocate(entry.pages.bytes);
+    }
+    return memory;
+}
+
+void Pager::drop_spare() {
+    for (const auto& [memory, bytes] : spare_) DirectFile::release(memory, bytes);
+    spare_.clear();
 }
 
 void Pager::begin(Range range) {
@@ -148,7 +168,7 @@ void Pager::begin(Range range) {
     entry.state = State::kReading;
     held_bytes_ += entry.bytes;
     stats_.peak_bytes = std::max(stats_.peak_bytes, held_bytes_);
-    if (entry.pages.bytes > 0) entry.memory = DirectFile::allocate(entry.pages.bytes);
+    if (entry.pages.bytes > 0) entry.memory = memory_for(entry);
     if (entry.memory != nullptr) {
         // The pages that it shares with its neighbours stay the file's.
         const uint64_t end = entry.offset + entry.bytes, pages_end = entry.pages.offset + entry.pages.bytes;
@@ -182,6 +202,7 @@ Status Pager::hold(std::span<const Range> ranges) {
         static_cast<void>(make_room(entry.bytes));  // without room the budget gives way
         begin(range);
     }
+    drop_spare();
     const auto begin = Clock::now();
     const auto there = [&] {
         return failed_ != nullptr ||

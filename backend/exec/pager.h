@@ -111,8 +111,10 @@ private:
     void finish(const Task& task, bool done);
     bool make_room(uint64_t bytes);
     void give_back_first();
+    std::byte* memory_for(const Entry& entry);
+    void drop_spare();
     void pump();
-    bool begin_suggested();
+    void begin_suggested();
     void set_idle(Range range);
     void count_reading(bool begins);
 
@@ -137,6 +139,7 @@ private:
     const FileMap* failed_ = nullptr;
     bool stop_ = false;
     std::vector<std::thread> readers_;
+    std::vector<std::pair<std::byte*, uint64_t>> spare_;  // memory that was given back for what is about to be read
 };
 
 }  // namespace vks
