@@ -94,7 +94,9 @@ def main():
         hottest = sum(n for _, n in used.most_common(len(used) // 4))
         weights = {name: len(data) for shard in MODEL.glob("*.safetensors")
                    for name, (_, _, data) in read_safetensors(shard).items()}
-        experts = {name: n for name, n in weights.items() if ".experts." in name and name.endswith(".weight")}
+        layers = json.loads((MODEL / "config.json").read_text())["num_hidden_layers"]  # MTP modules don't run
+        experts = {name: n for name, n in weights.items()
+                   if ".experts." in name and name.endswith(".weight") and int(name.split(".")[2]) < layers}
         one = max(experts.values())
         # All but a byte: what there is beside experts is what such a run pins, and what it takes beside weights.
         whole = generate(folder, *prompt, "--memory", f"cpu={free['peak_bytes']['cpu'] * 9 // 10}")
@@ -111,7 +113,7 @@ def main():
             assert first["ids"] == second["ids"] == free["ids"], "the ids differ"
             found = [run["paging"]["expert_hits"] / run["paging"]["expert_uses"] for run in (first, second)]
             rates = [run["decode"]["tok_s"] for run in (first, second)]
-            slots = (first["paging"]["budget_bytes"] - first["paging"]["pinned_bytes"]) // one
+            slots = room // one
             print(f"| {eighths}/8 | {100 * found[0]:.1f} % | {100 * found[1]:.1f} % | {100 * lru(trace, slots):.1f} % | "
                   f"{100 * belady(trace, slots):.1f} % | {rates[0]:.0f} | {rates[1]:.0f} | "
                   f"{first['paging']['bytes_read'] / 1e6:.0f} MB |")
