@@ -5,6 +5,7 @@
 
 #include "backend/base/log.h"
 #include "backend/registry/lane.h"
+#include "backend/registry/rehearsal.h"
 
 namespace vks {
 namespace {
@@ -17,6 +18,23 @@ void host_log(void*, int level, const char* text) {
 
 const void* host_extension(void*, const char*) {
     return nullptr;
+}
+
+// A constructor or a handshake that crashes or hangs does so in a child process, once, and its library is refused. All
+// are tried together first, which is all there is to do for good ones.
+std::vector<std::unique_ptr<PluginFile>> load_all(const std::vector<std::filesystem::path>& paths) {
+    const Status all = rehearse([&] {
+        for (const auto& path : paths) load_plugin(path);
+    });
+    std::vector<std::unique_ptr<PluginFile>> files;
+    for (const auto& path : paths) {
+        const Status tried = all ? Status() : rehearse([&] { load_plugin(path); });
+        files.push_back(std::make_unique<PluginFile>(tried ? load_plugin(path) : PluginFile()));
+        if (tried) continue;
+        files.back()->path = path;
+        files.back()->refusal = tried.error().text;
+    }
+    return files;
 }
 
 std::string refuse_second_name(const std::vector<std::unique_ptr<PluginFile>>& earlier, const PluginFile& file) {
@@ -76,8 +94,7 @@ Registry::Registry(const std::vector<std::filesystem::path>& dirs) {
     host_.size = sizeof host_;
     host_.log = host_log;
     host_.extension = host_extension;
-    for (const auto& path : find_plugins(dirs)) {
-        auto file = std::make_unique<PluginFile>(load_plugin(path));
+    for (auto& file : load_all(find_plugins(dirs))) {
         if (file->table) file->refusal = refuse_second_name(plugins_, *file);
         if (!file->refusal.empty()) file->table = nullptr;
         plugins_.push_back(std::move(file));

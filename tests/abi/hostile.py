@@ -19,6 +19,12 @@ PT_LOAD, EM_PPC64 = 1, 21
 
 REFUSED = {
     "no_entry": "wanted the symbol vks_plugin_entry, found none",
+    "constructor_aborts": "the process ended by signal 6",
+    "constructor_crashes": "the process ended by signal 11",
+    "constructor_exits": "the process ended with status 0",
+    "constructor_throws_early": "the process ended by signal 6",
+    "negotiate_crashes": "the process ended by signal 11",
+    "negotiate_exits": "the process ended with status 0",
     "entry_magic": "wanted magic VKSPLUG",
     "entry_major": "wanted major 1, found 2",
     "entry_minor_new": "wanted minor 0 or less",

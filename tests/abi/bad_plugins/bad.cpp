@@ -8,6 +8,8 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <csignal>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -44,6 +46,17 @@ const std::string kBad = way();
 bool bad(std::string_view name) {
     return kBad == name;
 }
+
+// What no caller can catch.
+void end_the_process(std::string_view where) {
+    if (bad(std::string(where) + "_aborts")) std::abort();
+    if (bad(std::string(where) + "_exits")) std::_Exit(0);
+    if (bad(std::string(where) + "_crashes")) raise(SIGSEGV);
+    if (bad(std::string(where) + "_throws_early")) throw std::runtime_error("out of a constructor");
+}
+const struct Early {
+    Early() { end_the_process("constructor"); }
+} kEarly;
 
 // Fills a text to its last byte: no terminator, not UTF-8, control characters.
 template <size_t kSize>
@@ -320,6 +333,7 @@ const vks_plugin kPlugin = {
 };
 
 const vks_plugin* negotiate(uint32_t, uint32_t, vks_error* error) {
+    end_the_process("negotiate");
     if (wrong("negotiate", error) != VKS_OK) return nullptr;
     if (bad("negotiate_refuses")) {
         fail(error, VKS_UNSUPPORTED, "needs a newer driver");

@@ -63,8 +63,14 @@ constexpr Refused kRefused[] = {
     {"ops_at_the_edge", "ops: wanted a NULL within 4096 entries, found none"},
     {"ops_dirty_name", "ops: wanted name/revision, found \\x1b[31m/\\xff"},
 };
-// Refused once the registry looks at their devices or at the other plugins.
+// Refused by the registry: what crashes when it is first run, and what its devices or the other plugins speak against.
 constexpr Refused kRefusedByRegistry[] = {
+    {"constructor_aborts", "wanted it to return, found the process ended by signal 6"},
+    {"constructor_crashes", "wanted it to return, found the process ended by signal 11"},
+    {"constructor_exits", "wanted it to return, found the process ended with status 0"},
+    {"constructor_throws_early", "wanted it to return, found the process ended by signal 6"},
+    {"negotiate_crashes", "wanted it to return, found the process ended by signal 11"},
+    {"negotiate_exits", "wanted it to return, found the process ended with status 0"},
     {"enumerate_endless", "enumerate: wanted at most 64 devices, found more"},
     {"enumerate_throws", "enumerate: internal error: exception: out of a plugin"},
     {"enumerate_fails", "enumerate: internal error: told to fail"},
@@ -128,8 +134,7 @@ TEST(RefusedPlugins, TheOthersLoad) {
         }
     }
     EXPECT_EQ(accepted, (std::set<std::string>{"cpu", "harmless", "remote", "cnorm"}));
-    for (const auto& device : registry.devices())
-        EXPECT_TRUE(accepted.contains(device->plugin->name)) << device->id;
+    for (const auto& device : registry.devices()) EXPECT_TRUE(accepted.contains(device->plugin->name)) << device->id;
     auto cpu = registry.select("cpu");
     ASSERT_TRUE(cpu) << cpu.error().text;
     EXPECT_TRUE(registry.open(*cpu->front(), "threads=1"));
