@@ -18,7 +18,9 @@ template <class T>
 T field(const nlohmann::json& row, const char* name, T otherwise) {
     const auto found = row.find(name);
     if (found == row.end() || found->is_null()) return otherwise;
-    const bool fits = std::is_arithmetic_v<T> ? found->is_number() : found->is_string();
+    const bool fits = std::is_integral_v<T>         ? found->is_number_integer()
+                      : std::is_floating_point_v<T> ? found->is_number()
+                                                    : found->is_string();
     return fits ? found->get<T>() : otherwise;
 }
 
@@ -31,6 +33,32 @@ std::string model_test(const nlohmann::json& row) {
                      field<int64_t>(row, "n_depth", 0), field<int64_t>(row, "mtp", 0),
                      field<double>(row, "mtp_acceptance", 1)}
         .name();
+}
+
+// What every row of its kind has, and the readers of rows take for granted.
+const char* missing_field(const nlohmann::json& row) {
+    const auto is_text = [&](const char* name) { return row.contains(name) && row[name].is_string(); };
+    // Zero, or of a size that any axis has room for.
+    const auto is_number = [&](const char* name) {
+        if (!row.contains(name) || !row[name].is_number()) return false;
+        const auto value = row[name].get<double>();
+        return value == 0 || (value >= 1e-30 && value <= 1e30);
+    };
+    const Kind kind = *kind_of(row);
+    if (kind == Kind::kModel) return is_number("avg_ts") ? nullptr : "avg_ts";
+    if (!is_text("backend")) return "backend";
+    if (kind == Kind::kRoofline) {
+        for (const char* name : {"what", "unit"})
+            if (!is_text(name)) return name;
+        if (!is_number("value")) return "value";
+        return row["unit"] != "GB/s" || is_number("bytes") ? nullptr : "bytes";
+    }
+    for (const char* name : {"op", "shape"})
+        if (!is_text(name)) return name;
+    if (row.contains("median_us") && row["median_us"].is_null()) return nullptr;
+    for (const char* name : {"median_us", "gb_s", "gflop_s", "bytes", "flops"})
+        if (!is_number(name)) return name;
+    return nullptr;
 }
 
 }  // namespace
@@ -55,6 +83,9 @@ Result<std::vector<Json>> read_results(const std::filesystem::path& path) {
         if (!kind_of(row))
             return bad_input("results ({}): wanted rows of bench ops, model or roofline, found {} at position {}",
                              path.string(), describe(row), rows.size());
+        if (const char* name = missing_field(row))
+            return bad_input("results ({}): wanted {} as -o json writes it, found {} at position {}", path.string(),
+                             name, row.contains(name) ? describe(row[name]) : "none", rows.size());
         rows.emplace_back(row);
     }
     return rows;

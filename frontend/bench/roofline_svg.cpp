@@ -34,12 +34,12 @@ std::vector<Point> points_of(const std::vector<Json>& rows, const std::string& b
     std::vector<Point> points;
     for (const Json& row : rows) {
         if (kind_of(row) != Kind::kOps || row["backend"] != backend || row["median_us"].is_null()) continue;
-        const double flops = row.value("flops", 0.0), bytes = row.value("bytes", 0.0);
-        if (flops <= 0 || bytes <= 0) continue;
+        const double flops = row.value("flops", 0.0), bytes = row.value("bytes", 0.0), rate = row["gflop_s"];
+        if (flops <= 0 || bytes <= 0 || rate <= 0) continue;  // the axes are logarithmic
         const auto name = row["op"].get<std::string>();
-        points.push_back({flops / bytes, row["gflop_s"].get<double>(),
-                          fmt::format("{} {}: {:.3g} GFLOP/s, {:.3g} GB/s", name, row["shape"].get<std::string>(),
-                                      row["gflop_s"].get<double>(), row["gb_s"].get<double>()),
+        points.push_back({flops / bytes, rate,
+                          fmt::format("{} {}: {:.3g} GFLOP/s, {:.3g} GB/s", name, row["shape"].get<std::string>(), rate,
+                                      row["gb_s"].get<double>()),
                           name});
     }
     return points;
@@ -52,7 +52,7 @@ void find_roofs(const std::vector<Json>& rows, const std::string& backend, Roof&
         if (kind_of(row) != Kind::kRoofline || row["backend"] != backend) continue;
         const auto what = row["what"].get<std::string>(), unit = row["unit"].get<std::string>();
         const double value = row["value"];
-        if (unit == "GFLOP/s") rates.push_back({what, value});
+        if (unit == "GFLOP/s" && value > 0) rates.push_back({what, value});
         if (unit != "GB/s") continue;
         // Reads count more than copies of any size.
         const double rank = row["bytes"].get<double>() + (what == "read" ? 1e18 : 0);

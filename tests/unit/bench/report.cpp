@@ -62,6 +62,41 @@ TEST(Results, ReadFromFiles) {
     EXPECT_FALSE(read_results(dir / "nothing"));
 }
 
+// Each was made by hand, or by another program.
+TEST(Results, RowsWithoutWhatTheirKindHas) {
+    const test::TempDir dir;
+    const auto refused = [&](const Json& good, const char* name, const Json& value) {
+        Json row = good;
+        row.erase(name);
+        if (!value.is_null()) row[name] = value;
+        test::write_bytes(dir / "rows", Json({row}).dump());
+        const auto rows = read_results(dir / "rows");
+        ASSERT_FALSE(rows) << row;
+        EXPECT_NE(rows.error().text.find(name), std::string::npos) << rows.error().text;
+    };
+    for (const Json& value : {Json(), Json(1), Json::object()}) {
+        refused(op("a", 1), "backend", value);
+        refused(roof("read", 1 << 20, 2, "GB/s"), "unit", value);
+    }
+    for (const Json& value : {Json(), Json("1"), Json(-1), Json(1e300), Json(1e-300)}) {
+        for (const char* name : {"median_us", "gb_s", "gflop_s", "bytes", "flops"}) refused(op("a", 1), name, value);
+        refused(roof("read", 1 << 20, 2, "GB/s"), "bytes", value);
+        if (value.is_null()) continue;  // these two say which kind it is
+        refused(roof("read", 1 << 20, 2, "GB/s"), "value", value);
+        refused(model(1), "avg_ts", value);
+    }
+}
+
+// A logarithmic axis has no place for them.
+TEST(Report, RatesOfZero) {
+    Json none = op("a", 1);
+    none["gflop_s"] = 0;
+    EXPECT_EQ(roofline_svg({none}, "cpu"), "");
+    const std::string svg = roofline_svg({none, op("b", 1), roof("f32", nullptr, 0, "GFLOP/s")}, "cpu");
+    EXPECT_NE(svg.find("<svg"), std::string::npos);
+    EXPECT_EQ(svg.find("inf"), std::string::npos);
+}
+
 TEST(Report, ThePageIsSelfContained) {
     const std::vector<Json> rows = {op("a \"quoted\" & <shape>", 100), skipped("b"), model(10),
                                     roof("read", 1 << 28, 20, "GB/s"), roof("f32", nullptr, 100, "GFLOP/s")};
