@@ -48,7 +48,10 @@ Result<std::vector<int32_t>> parse_id_array(const std::string& text, int64_t num
     }
     std::vector<int32_t> ids;
     for (const nlohmann::json& item : document) {
-        if (!item.is_number_integer() || item < INT32_MIN || item > INT32_MAX) {
+        // The library compares what is above 2^63 as if it were negative.
+        const bool fits = item.is_number_unsigned() ? item.get<uint64_t>() <= INT32_MAX
+                                                    : item.is_number_integer() && item >= INT32_MIN;
+        if (!fits) {
             return bad_input("ids ({}): wanted token ids, found {} at position {}", input_name(number), describe(item),
                              ids.size());
         }
