@@ -16,8 +16,8 @@ using conformance::Compare;
 
 class Families {
 public:
-    Families(const ModelConfig& config, const OpCaseOptions& options)
-        : c_(config), contexts_(options.contexts), act_(options.half ? VKS_BF16 : VKS_F32) {}
+    Families(ModelConfig config, const OpCaseOptions& options)
+        : c_(std::move(config)), contexts_(options.contexts), act_(options.half ? VKS_BF16 : VKS_F32) {}
 
     std::vector<OpFamily> all() {
         rows();
@@ -87,8 +87,9 @@ private:
         Compare compare = Compare::kClose;
     };
     // An operator of rows: inputs, constants (vectors), outputs.
-    OpFamily& add_rows(const std::string& op, const std::string& name, std::vector<std::byte> params,
-                       std::vector<Row> in, std::vector<int64_t> norms, std::vector<Row> out, double flops_a_row) {
+    OpFamily& add_rows(const std::string& op, const std::string& name, const std::vector<std::byte>& params,
+                       const std::vector<Row>& in, const std::vector<int64_t>& norms, const std::vector<Row>& out,
+                       double flops_a_row) {
         Parts p;
         const size_t inputs = in.size(), constants = norms.size();
         p.constants = [=](Filler& fill) {
@@ -109,7 +110,7 @@ private:
         for (const int64_t n : norms) fixed += 2 * double(n);
         p.bytes = [=](int64_t t) { return row * double(t) + fixed; };
         p.flops = [=](int64_t t) { return flops_a_row * double(t); };
-        return add(op, name, std::move(params), p);
+        return add(op, name, params, p);
     }
 
     void rows() {

@@ -35,8 +35,11 @@ void run_on(unsigned threads, const auto& work) {
 }
 
 struct Closed {
-    int fd;
+    explicit Closed(int opened) : fd(opened) {}
+    Closed(const Closed&) = delete;
+    Closed& operator=(const Closed&) = delete;
     ~Closed() { close(fd); }
+    const int fd;
 };
 
 struct Freed {

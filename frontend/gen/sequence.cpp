@@ -49,7 +49,7 @@ void Sequence::ran(int module, int64_t count) {
 template <class Work>
 Status Sequence::attempt(Work&& work) {
     for (;;) {
-        const Status status = work();
+        Status status = work();
         if (status) return status;
         VKS_TRY(recover(status.error(), 0));
     }
@@ -74,18 +74,19 @@ Status Sequence::verify() {
     return main_step(&Engine::verify, std::ssize(ids_) - rows_[0]);
 }
 
-// Rows of module k up to `end`.
-Status Sequence::advance(int k, int64_t end) {
+// Rows of a module up to `end`.
+Status Sequence::advance(int module, int64_t end) {
     const int64_t most = std::max(engine_.options().chunk, engine_.options().draft + 1);
-    int64_t& row = rows_[size_t(k)];
+    int64_t& row = rows_[size_t(module)];
     while (row < end) {
         const int64_t count = std::min(most, end - row);
-        const Hidden& in = hidden_[size_t(k) - 1];
+        const Hidden& in = hidden_[size_t(module) - 1];
         const size_t at = size_t(row - in.first) * engine_.hidden_bytes();
         CHECK(row >= in.first && at + size_t(count) * engine_.hidden_bytes() <= in.bytes.size(),
-              "module {}: rows {}+{} of {}", k, row, count, in.first);
-        VKS_TRY(engine_.mtp_step(k, ids().subspan(size_t(row + k), size_t(count)), row, in.bytes.data() + at));
-        ran(k, count);
+              "module {}: rows {}+{} of {}", module, row, count, in.first);
+        VKS_TRY(
+            engine_.mtp_step(module, ids().subspan(size_t(row + module), size_t(count)), row, in.bytes.data() + at));
+        ran(module, count);
     }
     return {};
 }
