@@ -106,10 +106,7 @@ Result<ShardIndex> ShardIndex::load(const std::filesystem::path& path) {
 }
 
 Result<ShardIndex> ShardIndex::parse(std::string_view text, std::string_view file) {
-    // The JSON library takes a NUL for the end of its input and would not look at what follows.
-    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-        return bad_input("index ({}): wanted JSON, found a NUL at byte {}", file, nul + 1);
-    }
+    if (const auto found = not_json(text)) return bad_input("index ({}): wanted JSON, found {}", file, *found);
     IndexParser parser;
     if (!json::sax_parse(text.begin(), text.end(), &parser)) return bad_input("index ({}): {}", file, parser.problem);
     if (!parser.has_map || parser.index.tensors.empty()) {

@@ -18,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxKeys = size_t{1} << 18;  // in all: a third of a second
 
 // Builds the document itself because the library's own builder lets a second key overwrite the first, silently.
 class Builder : public json::json_sax_t {
@@ -34,6 +35,7 @@ public:
     bool end_object() override { return close(); }
     bool end_array() override { return close(); }
     bool key(string_t& name) override {
+        if (++key_count_ > kMaxKeys) return fail(fmt::format("wanted at most {} keys, found more", kMaxKeys));
         if (!keys_.back().insert(name).second) return fail("wanted each key once, found twice: " + quote(name));
         key_ = std::move(name);
         return true;
@@ -79,6 +81,7 @@ private:
     json root_;
     std::vector<json*> stack_;  // a parent does not grow while a child is open, so the pointers hold
     std::vector<std::unordered_set<std::string>> keys_;
+    size_t key_count_ = 0;
     std::string key_, failure_;
 };
 
@@ -116,11 +119,15 @@ Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit)
     return text;
 }
 
+std::optional<std::string> not_json(std::string_view text) {
+    if (text.starts_with("\xef\xbb\xbf")) return "a byte order mark";
+    const size_t nul = text.find('\0');
+    if (nul == std::string_view::npos) return std::nullopt;
+    return fmt::format("a NUL at byte {}", nul + 1);
+}
+
 Result<json> parse_json(std::string_view text, std::string_view file) {
-    // The library takes a NUL for the end of its input and would not look at what follows.
-    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-        return bad_input("JSON ({}): wanted text, found a NUL at byte {}", file, nul + 1);
-    }
+    if (const auto found = not_json(text)) return bad_input("JSON ({}): wanted text, found {}", file, *found);
     Builder builder;
     if (!json::sax_parse(text.begin(), text.end(), &builder)) {
         return bad_input("JSON ({}): {}", file, builder.failure());

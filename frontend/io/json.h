@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,7 +14,12 @@ namespace vks {
 // The bytes of a regular file of at most `limit` bytes. Errors: not there, not readable, not regular, larger.
 Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit);
 
-// A whole JSON document. Errors, naming `file`: not JSON, NUL bytes, nested deeper than 64, a key twice in an object.
+// What in `text` is not JSON although the library lets it pass: a byte order mark, which it skips, and a NUL, which it
+// takes for the end, not looking at what follows. Nothing if there is neither.
+std::optional<std::string> not_json(std::string_view text);
+
+// A whole JSON document. Errors, naming `file`: not JSON, a byte order mark, NUL bytes, nested deeper than 64, a key
+// twice in an object, more than 2^18 keys.
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view file);
 
 // How an error message calls a value: the value itself if it is short, else its type.

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "backend/base/bad_input.h"
+#include "frontend/io/json.h"
 
 namespace vks {
 namespace {
@@ -215,9 +216,8 @@ Result<std::string_view> header_text(std::span<const std::byte> contents, const 
     const std::string_view header(reinterpret_cast<const char*>(contents.data()) + sizeof length, length);
     if (header.front() != '{')
         return bad_input("safetensors header ({}): wanted \"{{\" first, found another byte", file);
-    // The JSON library takes a NUL for the end of its input and would not look at what follows.
-    if (const size_t nul = header.find('\0'); nul != std::string_view::npos) {
-        return bad_input("safetensors header ({}): wanted JSON, found a NUL at byte {}", file, nul + 1);
+    if (const auto found = not_json(header)) {
+        return bad_input("safetensors header ({}): wanted JSON, found {}", file, *found);
     }
     return header;
 }

@@ -173,10 +173,7 @@ Result<std::string> ChatTemplate::render(const Document& document) const {
 }
 
 Result<Document> parse_chat_document(std::string_view text, std::string_view name) {
-    // The library takes a NUL for the end of its input and would not look at what follows.
-    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-        return bad_input("chat document ({}): wanted text, found a NUL at byte {}", name, nul + 1);
-    }
+    if (const auto found = not_json(text)) return bad_input("chat document ({}): wanted text, found {}", name, *found);
     Checker checker;
     if (!Document::sax_parse(text.begin(), text.end(), &checker)) {
         return bad_input("chat document ({}): {}", name, checker.failure());

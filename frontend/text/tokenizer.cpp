@@ -149,6 +149,7 @@ Result<Tokenizer> Tokenizer::parse(std::string_view tokenizer_json, std::string_
     }
     tables->ignore_merges = rules.ignore_merges;
 
+    VKS_TRY(token_of("post_processor", rules.bos, file, tables->vocabulary));
     const bool bos_of_template = !config.bos && rules.bos;
     if (bos_of_template) config.bos = rules.bos;
     VKS_ASSIGN(tables->bos_id,

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "frontend/io/json.h"
 #include "frontend/text/utf8.h"
 #include "frontend/text/vocabulary.h"
 
@@ -38,11 +39,12 @@ public:
 
     bool key(json::string_t& k) override {
         key_ = k;  // a copy leaves both buffers their memory
-        return true;
+        if (part_ != kTree || !open_.back()->contains(k)) return true;
+        return fail(fmt::format("contents ({}): wanted each key once, found {} twice", file_, excerpt(k)));
     }
 
     bool start_object(std::size_t) override {
-        if (part_ == kTree && in_model() && key_ == "vocab") return begin(kVocab, seen_vocab_);
+        if (part_ == kTree && in_model() && key_ == "vocab") return begin(kVocab);
         return open(json::object());
     }
     bool end_object() override {
@@ -51,7 +53,7 @@ public:
     }
 
     bool start_array(std::size_t) override {
-        if (part_ == kTree && in_model() && key_ == "merges") return begin(kMerges, result_.has_merges);
+        if (part_ == kTree && in_model() && key_ == "merges") return begin(kMerges);
         if (part_ != kMerges) return open(json::array());
         part_ = kMergePair;
         result_.merges.push_back({static_cast<uint32_t>(result_.merge_text.size()), 0, 0});
@@ -81,11 +83,11 @@ private:
     // Directly in the object `model` of the root.
     bool in_model() const { return open_.size() == 2 && model_ != nullptr && open_.back() == model_; }
 
-    bool begin(Part part, bool& seen) {
-        if (std::exchange(seen, true)) {
-            return fail(fmt::format("model ({}): wanted {} once, found it twice", file_, excerpt(key_)));
-        }
+    // The tree keeps only that it was there.
+    bool begin(Part part) {
+        put(json());
         part_ = part;
+        result_.has_merges |= part == kMerges;
         return true;
     }
 
@@ -171,7 +173,6 @@ private:
     TokenizerJson result_;
     std::optional<Error> error_;
     Part part_ = kTree;
-    bool seen_vocab_ = false;
     int halves_ = 0;               // of the merge being read
     std::string key_;              // the last key
     std::vector<json*> open_;      // the containers around the parser's position
@@ -185,10 +186,8 @@ Result<TokenizerJson> read_tokenizer_json(std::string_view text, const std::stri
         return Error{Code::kBadInput, fmt::format("tokenizer size ({}): wanted at most {} bytes, found {}", file,
                                                   kMaxTokenizerJson, text.size())};
     }
-    // The library takes a NUL for the end of its input and would not look at what follows.
-    if (const size_t nul = text.find('\0'); nul != std::string_view::npos) {
-        return Error{Code::kBadInput,
-                     fmt::format("tokenizer contents ({}): wanted JSON, found a NUL at byte {}", file, nul + 1)};
+    if (const auto found = not_json(text)) {
+        return Error{Code::kBadInput, fmt::format("tokenizer contents ({}): wanted JSON, found {}", file, *found)};
     }
     Handler handler(file);
     if (!json::sax_parse(text.data(), text.data() + text.size(), &handler)) {

@@ -155,7 +155,7 @@ TEST(TextCommands, WrongLinesAreNamedByNumber) {
             failure({"tokenize", "-m", released(), "--jsonl"}, "\"good\"\n" + std::string(line) + "\n");
         EXPECT_NE(error.find("stdin line 2"), std::string::npos) << error;
     }
-    for (const char* line : {"\"text\"", "[1.5]", "[99999999999]", "[[1]]"}) {
+    for (const char* line : {"\"text\"", "[1.5]", "[99999999999]", "[18446744073709551615]", "[[1]]"}) {
         const std::string error =
             failure({"detokenize", "-m", released(), "--jsonl"}, "[1]\n[2]\n" + std::string(line));
         EXPECT_NE(error.find("stdin line 3"), std::string::npos) << error;
@@ -166,6 +166,7 @@ TEST(TextCommands, WrongLinesAreNamedByNumber) {
         EXPECT_NE(failure({"render", "-m", released()}, line).find("wanted"), std::string::npos);
     }
     EXPECT_NE(failure({"tokenize", "-m", released()}, "\xff").find("UTF-8"), std::string::npos);
+    EXPECT_NE(failure({"render", "-m", released()}, "\xef\xbb\xbf[]").find("a byte order mark"), std::string::npos);
     EXPECT_NE(failure({"render", "-m", VKS_DEMO_MODEL}, "[]").find("chat_template"), std::string::npos);
 }
 

@@ -123,6 +123,8 @@ std::vector<Damage> damaged_configs() {
         text("config_key_twice", "config.json", R"({"model_type":"deepseek_v3","a":1,"a":2})", "each key once"),
         text("config_number_nan", "config.json", R"({"rope_theta":NaN})", "wanted JSON"),
         text("config_number_infinity", "config.json", R"({"rope_theta":-Infinity})", "wanted JSON"),
+        text("config_bom", "config.json", "\xef\xbb\xbf{}", "wanted text, found a byte order mark"),
+        text("config_of_many_keys", "config.json", many_keys(), "wanted at most 262144 keys"),
         text("config_bom_utf16", "config.json", std::string("\xff\xfe{\0}\0", 6), "NUL"),
         text("config_lone_surrogate", "config.json", R"({"model_type":"\ud800"})", "wanted JSON"),
         text("config_control_characters", "config.json", R"({"model_type":"a\n\u001b[31m\u0085\u0000b"})",
@@ -249,6 +251,8 @@ std::vector<Damage> damaged_headers() {
                 f.header.insert(1, '"' + std::string(1 << 20, 'n') + R"(":{"dtype":"U8","shape":[-1]},)");
             },
             "(1048576 bytes)"),
+        raw(
+            "header_bom", [](RawFile& f) { f.header.insert(0, "\xef\xbb\xbf"); }, "wanted \"{\" first"),
         raw(
             "header_name_with_a_lone_surrogate", [](RawFile& f) { f.header.insert(1, R"("\udc00":{},)"); },
             "wanted JSON"),
@@ -383,6 +387,7 @@ std::vector<Damage> damaged_indexes() {
         text("index_empty", kIndex, "", "wanted JSON", "nano-fp8"),
         text("index_array", kIndex, "[]", "wanted an object", "nano-fp8"),
         text("index_string", kIndex, "\"weight_map\"", "wanted a weight_map", "nano-fp8"),
+        text("index_bom", kIndex, "\xef\xbb\xbf{}", "wanted JSON, found a byte order mark", "nano-fp8"),
         text("index_nul", kIndex, std::string("{}\0", 3), "found a NUL", "nano-fp8"),
         text("index_deep", kIndex, "{\"metadata\":" + deep(1000000) + "}", "at most 64 levels", "nano-fp8"),
         text("index_without_map", kIndex, R"({"metadata":{"total_size":1}})", "wanted a weight_map", "nano-fp8"),

@@ -47,6 +47,7 @@ std::vector<Damage> damaged_file(const std::string& file) {
         whole(file + "_number", file, "1e999", "wanted JSON"),
         whole(file + "_nan", file, R"({"a":NaN})", "wanted JSON"),
         whole(file + "_nul", file, std::string("{}\0{}", 5), "found a NUL"),
+        whole(file + "_bom", file, "\xef\xbb\xbf{}", "found a byte order mark"),
         whole(file + "_bad_utf8", file, "{\"\xff\":1}", "wanted JSON"),
         whole(file + "_brackets", file, std::string(100000, '['), "levels"),
         whole(file + "_objects", file, objects, "levels"),
@@ -103,6 +104,12 @@ std::vector<Damage> damaged_tokenizers() {
              value(kConfig, "/bos_token", 5, "found 5"),
              value(kConfig, "/bos_token", "no such token\n", "wanted a token of tokenizer.json"),
              value(kConfig, "/add_bos_token", "yes", "wanted true or false"),
+             value(kTokenizer, "/post_processor",
+                   {{"type", "TemplateProcessing"},
+                    {"single", {{{"SpecialToken", {{"id", "no such"}}}}, {{"Sequence", {{"id", "A"}}}}}}},
+                   "wanted a token of tokenizer.json, found \"no such\""),
+             whole("tokenizer_key_twice", kTokenizer, R"({"model":{},"model":{}})", "wanted each key once"),
+             whole("tokenizer_config_of_many_keys", kConfig, many_keys(), "wanted at most 262144 keys"),
              whole("tokenizer_config_key_twice", kConfig, R"({"bos_token":null,"bos_token":null})", "each key once"),
          }) {
         all.push_back(std::move(damage));

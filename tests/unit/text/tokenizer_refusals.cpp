@@ -184,9 +184,15 @@ TEST(TokenizerRefusals, KeysMayNotRepeat) {
     EXPECT_EQ(with(R"("b":1)", R"("b":1,"a":4)"),
               R"(tokenizer model.vocab (dir/tokenizer.json): wanted each token once, found "a" twice)");
     EXPECT_EQ(with(R"("vocab":)", R"("vocab":{},"vocab":)"),
-              R"(tokenizer model (dir/tokenizer.json): wanted "vocab" once, found it twice)");
+              R"(tokenizer contents (dir/tokenizer.json): wanted each key once, found "vocab" twice)");
+    EXPECT_EQ(with(R"("vocab":)", R"("vocab":3,"vocab":)"),
+              R"(tokenizer contents (dir/tokenizer.json): wanted each key once, found "vocab" twice)");
+    EXPECT_EQ(with(R"("model":)", R"("model":null,"model":)"),
+              R"(tokenizer contents (dir/tokenizer.json): wanted each key once, found "model" twice)");
+    EXPECT_EQ(with(R"("id":)", R"("id":1,"id":)"),
+              R"(tokenizer contents (dir/tokenizer.json): wanted each key once, found "id" twice)");
     EXPECT_EQ(with(R"("merges":)", R"("merges":[],"merges":)"),
-              R"(tokenizer model (dir/tokenizer.json): wanted "merges" once, found it twice)");
+              R"(tokenizer contents (dir/tokenizer.json): wanted each key once, found "merges" twice)");
 }
 
 TEST(TokenizerRefusals, BrokenJson) {
