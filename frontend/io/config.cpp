@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "frontend/io/json.h"
 #include "frontend/io/json_fields.h"
@@ -148,31 +149,57 @@ Result<YarnScaling> read_yarn(const JsonFields& fields) {
     return yarn;
 }
 
-// rope_theta and rope_scaling as released, or newer transformers' rope_parameters that holds both.
-Status read_rope(const JsonFields& fields, ModelConfig& c) {
-    constexpr double kMinTheta = 1.001, kMaxTheta = 1e12;  // above 1: ln(theta) is a divisor
-    VKS_ASSIGN(auto scaling, fields.object("rope_scaling"));
-    VKS_ASSIGN(auto parameters, fields.object("rope_parameters"));
-    if (fields.has("rope_theta") || !parameters) {
-        VKS_ASSIGN(c.rope_theta, fields.number("rope_theta", kMinTheta, kMaxTheta));
-    } else {
-        VKS_ASSIGN(c.rope_theta, parameters->number("rope_theta", kMinTheta, kMaxTheta));
-    }
-    const auto& rope = scaling ? scaling : parameters;
-    if (!rope) return {};
-
-    VKS_ASSIGN(const std::string old_name, rope->text("type"));
-    VKS_ASSIGN(const std::string new_name, rope->text("rope_type"));
+// rope_scaling or rope_parameters: nothing where it says "default".
+Result<std::optional<YarnScaling>> read_scaling(const JsonFields& rope) {
+    VKS_ASSIGN(const std::string old_name, rope.text("type"));
+    VKS_ASSIGN(const std::string new_name, rope.text("rope_type"));
     if (!old_name.empty() && !new_name.empty() && old_name != new_name) {
-        return rope->error("rope_type", "what type says, " + quote(old_name, 60), quote(new_name, 60));
+        return rope.error("rope_type", "what type says, " + quote(old_name, 60), quote(new_name, 60));
     }
     const std::string& type = new_name.empty() ? old_name : new_name;
-    if (type == "default" || (type.empty() && !rope->has("factor"))) return {};
+    if (type == "default" || (type.empty() && !rope.has("factor"))) return std::optional<YarnScaling>();
     if (type != "yarn") {
-        return rope->error("type", "\"yarn\" or \"default\"", type.empty() ? "nothing" : quote(type, 60));
+        return rope.error("type", "\"yarn\" or \"default\"", type.empty() ? "nothing" : quote(type, 60));
     }
-    VKS_ASSIGN(c.rope_scaling, read_yarn(*rope));
-    return {};
+    VKS_ASSIGN(const YarnScaling yarn, read_yarn(rope));
+    return std::optional(yarn);
+}
+
+bool same(const std::optional<YarnScaling>& a, const std::optional<YarnScaling>& b) {
+    const auto fields = [](const YarnScaling& y) {
+        return std::tie(y.factor, y.original_max_position_embeddings, y.beta_fast, y.beta_slow, y.mscale,
+                        y.mscale_all_dim);
+    };
+    return a.has_value() == b.has_value() && (!a || fields(*a) == fields(*b));
+}
+
+// Newer transformers write it into rope_parameters.
+Result<double> read_theta(const JsonFields& fields, const std::optional<JsonFields>& parameters) {
+    constexpr double kMin = 1.001, kMax = 1e12;  // above 1: ln(theta) is a divisor
+    if (parameters && !fields.has("rope_theta")) return parameters->number("rope_theta", kMin, kMax);
+    VKS_ASSIGN(const double theta, fields.number("rope_theta", kMin, kMax));
+    if (!parameters) return theta;
+    VKS_ASSIGN(const double second, parameters->number("rope_theta", kMin, kMax, theta));
+    if (second != theta) {
+        return parameters->error("rope_theta", fmt::format("what rope_theta says, {}", theta),
+                                 fmt::format("{}", second));
+    }
+    return theta;
+}
+
+// rope_theta and rope_scaling as released, or newer transformers' rope_parameters for both. Readers differ in which
+// they take, so what is there twice has to be the same.
+Status read_rope(const JsonFields& fields, ModelConfig& c) {
+    VKS_ASSIGN(const auto scaling, fields.object("rope_scaling"));
+    VKS_ASSIGN(const auto parameters, fields.object("rope_parameters"));
+    VKS_ASSIGN(c.rope_theta, read_theta(fields, parameters));
+    const auto& rope = scaling ? scaling : parameters;
+    if (!rope) return {};
+    VKS_ASSIGN(c.rope_scaling, read_scaling(*rope));
+    if (!scaling || !parameters) return {};
+    VKS_ASSIGN(const auto second, read_scaling(*parameters));
+    if (same(c.rope_scaling, second)) return {};
+    return fields.error("rope_parameters", "what rope_scaling says", "something else");
 }
 
 Status read_quantization(const JsonFields& fields, ModelConfig& c) {
