@@ -24,7 +24,7 @@ bool is_there(const std::filesystem::path& path) {
     return std::filesystem::exists(path, ignored);
 }
 
-// 3 for "model.layers.3.<anything>", -1 for other names.
+// 3 for "model.layers.3.<anything>", -1 for other names and for what is no number of a layer.
 int64_t layer_of(std::string_view name) {
     constexpr std::string_view kPrefix = "model.layers.";
     if (!name.starts_with(kPrefix)) return -1;
@@ -127,13 +127,14 @@ Status Checkpoint::verify() const {
     return refuse_unexpected(used);
 }
 
-// A layer with more than the configuration explains would run, and give wrong text.
+// A model with more than the configuration explains would run, and give wrong text.
 Status Checkpoint::refuse_unexpected(const std::unordered_set<const TensorView*>& used) const {
     const TensorView* first = nullptr;
     for (const auto& [name, tensor] : tensors_) {
-        const int64_t layer = layer_of(name);
-        if (layer < 0 || used.contains(tensor) || name.find(".rotary_emb.") != std::string_view::npos) continue;
+        if (!name.starts_with("model.") && !name.starts_with("lm_head.")) continue;
+        if (used.contains(tensor) || name.find(".rotary_emb.") != std::string_view::npos) continue;
         // MTP modules may be left aside by setting their number to 0.
+        const int64_t layer = layer_of(name);
         if (layer >= config_.total_layers() && find(layer_prefix(layer) + "eh_proj.weight") != nullptr) continue;
         if (first == nullptr || name < first->name) first = tensor;
     }

@@ -55,6 +55,13 @@ Damage header(const std::string& what, std::function<void(Json&)> edit, const st
     return {what, [=](const fs::path& dir) { edit_header(dir / kWeights, edit); }, kWeights, wanted, "nano-bf16"};
 }
 
+// A tensor that no field of config.json accounts for.
+Damage extra(const std::string& name) {
+    const Json empty = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
+    return header(
+        "extra_" + name, [=](Json& h) { h[name] = empty; }, '"' + name + "\" (");
+}
+
 // The header's text instead of its JSON.
 Damage raw(const std::string& what, std::function<void(RawFile&)> edit, const std::string& wanted) {
     return {what,
@@ -520,13 +527,13 @@ std::vector<Damage> damaged_tensors() {
                 h[scale] = {{"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
             },
             "wanted F8_E4M3, as there is"),
-        header(
-            "attention_bias",
-            [](Json& h) {
-                h["model.layers.0.self_attn.q_a_proj.bias"] = {
-                    {"dtype", "F32"}, {"shape", {0}}, {"data_offsets", {0, 0}}};
-            },
-            "wanted only weights that config.json explains"),
+        extra("model.layers.0.self_attn.q_a_proj.bias"),
+        extra("model.embed_tokens.bias"),
+        extra("lm_head.bias"),
+        extra("model.layers.1.mlp.experts.8.up_proj.weight"),
+        extra("model.layers.00.input_layernorm.weight"),
+        extra("model.layers.-1.input_layernorm.weight"),
+        extra("model.layers.99999999999999999999.input_layernorm.weight"),
         {"fewer_layers_than_weights",
          [](const fs::path& dir) {
              edit_json(dir / "config.json", [](Json& c) {
