@@ -3,8 +3,10 @@
 // Measured on one Zen 5 core (512-bit, 4.2 GHz: 268 GFLOP/s in f32, 537 in bf16), one token against 2048 rows of
 // 512 + 64: 188 GFLOP/s in f32, 328 in bf16 with 16 heads, 383 with 128; 512 causal tokens, 16 heads: 170 and 312.
 //
-// Many tokens: each is one thread's, split after split. Few tokens: the splits of all of them are shared out, in rounds
-// that fit the scratch, and merged after each round; with few splits the heads are shared out too.
+// Many tokens: each is one thread's, split after split; up to kTogether of them, an id and its drafts, go from split to
+// split side by side, so that the cache is read once for all. Few tokens for the threads there are: the splits of all
+// of them are shared out, in rounds that fit the scratch, and merged after each round; with few splits the heads are
+// shared out too.
 #include "plugins/cpu/simd/attention.h"
 
 #include <algorithm>
@@ -19,6 +21,8 @@ enum { kQLat, kQPe, kCache, kSpan, kO };
 constexpr int64_t kHeads = 32;
 // Heads are never cut into smaller groups: a register tile.
 constexpr int64_t kFewestHeads = 4;
+// Partials of so many tokens and kHeads stay in L2.
+constexpr int64_t kTogether = 8;
 // Partial results of a round.
 constexpr int64_t kSlotBytes = int64_t{24} << 20;
 
@@ -33,6 +37,8 @@ struct Layout {
     int64_t heads, stride;
     int64_t slot;         // floats of a partial of all heads
     int64_t kernel;       // floats of a worker's scratch
+    int64_t together;     // many tokens: so many side by side,
+    int64_t most;         // and in a launch with fewer tokens, as prepared kernels get them
     int64_t rows, slots;  // few tokens: at most `rows` of them, partials in a round
 
     Layout(const AttentionKernels& k, const vks_mla_attention_params& p, int64_t tokens, int64_t cache_rows,
@@ -41,13 +47,14 @@ struct Layout {
         stride = round_up(p.lora, k.out_step);
         slot = round_up(heads * (stride + 2), 16);
         kernel = round_up(static_cast<int64_t>(k.scratch(heads, p.lora, p.rope)), 64) / 4;
+        together = tokens <= kTogether ? tokens : 1;
+        most = 2 * threads <= kTogether ? std::min(tokens, kTogether) : 1;
         rows = std::min(tokens, 2 * threads - 1);
-        const int64_t most = rows * ((cache_rows + kSplit - 1) / kSplit);
-        slots = std::min(most, std::max(2 * threads, kSlotBytes / 4 / slot));
+        slots = std::min(rows * ((cache_rows + kSplit - 1) / kSplit), std::max(2 * threads, kSlotBytes / 4 / slot));
     }
     int64_t floats(int64_t threads) const {
-        // Many tokens: two partials a worker. Few: the merged ones and a round's.
-        return threads * kernel + std::max(2 * threads, rows + slots) * slot;
+        // Many tokens: a worker's merged partials and one more. Few: the merged ones and a round's.
+        return threads * kernel + std::max((most + 1) * threads, rows + slots) * slot;
     }
     Partial at(float* base, int64_t index, int64_t head = 0) const {
         float* p = base + index * slot;
@@ -124,18 +131,29 @@ void Attention::finish(int64_t t, int64_t head, int64_t heads, const Partial& fr
 }
 
 void Attention::many() const {
-    const int64_t groups = (layout_.heads + kHeads - 1) / kHeads;
-    call_.pool->parallel_for(tokens_ * groups, 1, [&](int64_t item, int64_t last, int worker) {
-        const Partial whole = layout_.at(partials_, 2 * worker), next = layout_.at(partials_, 2 * worker + 1);
+    const int64_t together = layout_.together;
+    // With one item a group of heads, at least two for each thread.
+    const int64_t even = round_up((layout_.heads + 2 * threads_ - 1) / (2 * threads_), kFewestHeads);
+    const int64_t group = together == tokens_ ? std::min(kHeads, even) : kHeads;
+    const int64_t groups = (layout_.heads + group - 1) / group;
+    call_.pool->parallel_for(tokens_ / together * groups, 1, [&](int64_t item, int64_t last, int worker) {
+        float* partials = partials_ + worker * (together + 1) * layout_.slot;
+        const Partial next = layout_.at(partials, together);
         for (; item < last; ++item) {
             // The longest spans are usually the last tokens': those first.
-            const int64_t t = tokens_ - 1 - item / groups, head = item % groups * kHeads;
-            const int64_t heads = std::min(kHeads, layout_.heads - head), splits = span(t).splits();
-            for (int64_t s = 0; s < splits; ++s) {
-                split(t, s, head, heads, s == 0 ? whole : next, worker);
-                if (s > 0) k_.merge(whole, next, heads);
+            const int64_t end = tokens_ - item / groups * together, begin = end - together;
+            const int64_t head = item % groups * group, heads = std::min(group, layout_.heads - head);
+            int64_t longest = 0;
+            for (int64_t t = begin; t < end; ++t) longest = std::max(longest, span(t).splits());
+            for (int64_t s = 0; s < longest; ++s) {
+                for (int64_t t = begin; t < end; ++t) {
+                    if (s >= span(t).splits()) continue;
+                    const Partial whole = layout_.at(partials, t - begin);
+                    split(t, s, head, heads, s == 0 ? whole : next, worker);
+                    if (s > 0) k_.merge(whole, next, heads);
+                }
             }
-            finish(t, head, heads, whole);
+            for (int64_t t = begin; t < end; ++t) finish(t, head, heads, layout_.at(partials, t - begin));
         }
     });
 }
@@ -153,16 +171,21 @@ void Attention::few() const {
     // Of each token's splits, `depth` in a round; [token][depth] slots behind the merged ones.
     const int64_t depth = std::clamp<int64_t>(layout_.slots / tokens_, 1, std::max<int64_t>(1, longest));
     float* slots = partials_ + layout_.rows * layout_.slot;
+    // Where that leaves work for all threads, a split's rows are one thread's for all tokens: the first one's reads
+    // bring them into its cache.
+    const int64_t together = depth * groups >= 2 * threads_ ? tokens_ : 1, shares = tokens_ / together;
 
     for (int64_t done = 0; done == 0 || done < longest; done += depth) {
-        call_.pool->parallel_for(depth * tokens_ * groups, 1, [&](int64_t item, int64_t last, int worker) {
+        call_.pool->parallel_for(depth * shares * groups, 1, [&](int64_t item, int64_t last, int worker) {
             for (; item < last; ++item) {
-                const int64_t g = item % groups, t = item / groups % tokens_, d = item / groups / tokens_;
-                if (done + d >= span(t).splits()) continue;
+                const int64_t g = item % groups, from = item / groups % shares, d = item / groups / shares;
                 const int64_t head = g * group, heads = std::min(group, layout_.heads - head);
-                const Partial to =
-                    done + d == 0 ? layout_.at(partials_, t, head) : layout_.at(slots, t * depth + d, head);
-                split(t, done + d, head, heads, to, worker);
+                for (int64_t t = from; t < from + together; ++t) {
+                    if (done + d >= span(t).splits()) continue;
+                    const Partial to =
+                        done + d == 0 ? layout_.at(partials_, t, head) : layout_.at(slots, t * depth + d, head);
+                    split(t, done + d, head, heads, to, worker);
+                }
             }
         });
         const int64_t pieces = (layout_.heads + kFewestHeads - 1) / kFewestHeads;
