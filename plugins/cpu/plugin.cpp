@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "backend/abi/draft/row_bits.h"
 #include "plugins/args/options.h"
 #include "plugins/cpu/device.h"
 #include "plugins/cpu/op_list.h"
@@ -62,8 +63,12 @@ void close(vks_device* device) noexcept {
     delete device;
 }
 
+constexpr vks_row_bits kRowBits = {sizeof(vks_row_bits)};
+
 const void* extension(const char* id) noexcept {
-    return id && std::string_view(id) == VKS_PROBE_ID ? &kProbeApi : nullptr;
+    if (!id) return nullptr;
+    if (std::string_view(id) == VKS_ROW_BITS_ID) return &kRowBits;
+    return std::string_view(id) == VKS_PROBE_ID ? &kProbeApi : nullptr;
 }
 
 const vks_plugin* negotiate(uint32_t major, uint32_t minor, vks_error* error) noexcept {

@@ -1,5 +1,6 @@
-// The CPU plugin's promise under f32 arithmetic: the bits of a token's row don't depend on how many tokens share the
-// launch, on which, or on the number of threads. Every operator runs on 64 tokens at once, then 7 and 1 at a time.
+// The CPU plugin's promise, vks.row_bits/1, for f32 and bf16 activations: the bits of a token's row don't depend on how
+// many tokens share the launch, on which, or on the number of threads. Every operator runs on 64 tokens at once, then 7
+// and 1 at a time.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@ namespace vks::test {
 namespace {
 
 constexpr int64_t kTokens = 64;
+constexpr uint32_t kTypes[] = {VKS_F32, VKS_BF16};  // of activations
 using Outputs = std::vector<Value>;
 // Outputs of tokens [first, first + count); row-wise, so that they can be put together.
 using Step = std::function<Outputs(Device&, int64_t first, int64_t count)>;
@@ -61,24 +63,27 @@ Quantised quantised(Random& random, int64_t columns) {
 TEST(RowBits, NormsAndElementwise) {
     Random random(201);
     const int64_t n = 333;
-    const Value x = random.value(VKS_F32, {kTokens, n}), y = random.value(VKS_F32, {kTokens, n});
     const Value w = random.value(VKS_BF16, {n}), v = random.value(VKS_F32, {n});
     const vks_norm_params p{1e-6f};
-    expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-        const Value a = slice(x, first, count), b = slice(y, first, count);
-        Outputs all = OpRun("rms_norm/1").params(p).in(a).constant(w).out(VKS_F32, a.dim).on(device);
-        OpRun sum("add_rms_norm/1"), merge("mtp_merge/1"), quant("act_quant/1"), swiglu("swiglu_quant/1");
-        sum.params(p).in(a).in(b).constant(w).out(VKS_F32, a.dim).out(VKS_F32, a.dim);
-        merge.params(p).in(a).in(b).constant(w).constant(v).out(VKS_F32, {count, 2 * n});
-        quant.params(vks_act_quant_params{0}).in(a).out(VKS_F8_E4M3, a.dim).out(VKS_F32, {count, blocks(n)});
-        swiglu.in(a).in(b).out(VKS_F8_E4M3, a.dim).out(VKS_F32, {count, blocks(n)});
-        for (const OpRun& run : {sum, merge, quant, swiglu}) {
-            for (Value& value : run.on(device)) all.push_back(std::move(value));
-        }
-        all.push_back(OpRun("swiglu_quant/1").in(a).in(b).out(VKS_F32, a.dim).absent().on(device).at(0));
-        all.push_back(OpRun("add/1").in(a).in(b).out(VKS_F32, a.dim).on(device).at(0));
-        return all;
-    });
+    const Value z = random.value(VKS_F32, {kTokens, n});
+    for (const uint32_t type : kTypes) {
+        const Value x = random.value(type, {kTokens, n}), y = random.value(type, {kTokens, n});
+        expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+            const Value a = slice(x, first, count), b = slice(y, first, count), c = slice(z, first, count);
+            Outputs all = OpRun("rms_norm/1").params(p).in(a).constant(w).out(type, a.dim).on(device);
+            OpRun sum("add_rms_norm/1"), merge("mtp_merge/1"), quant("act_quant/1"), swiglu("swiglu_quant/1");
+            sum.params(p).in(c).in(b).constant(w).out(VKS_F32, a.dim).out(type, a.dim);
+            merge.params(p).in(a).in(b).constant(w).constant(v).out(type, {count, 2 * n});
+            quant.params(vks_act_quant_params{0}).in(a).out(VKS_F8_E4M3, a.dim).out(VKS_F32, {count, blocks(n)});
+            swiglu.in(a).in(b).out(VKS_F8_E4M3, a.dim).out(VKS_F32, {count, blocks(n)});
+            for (const OpRun& run : {sum, merge, quant, swiglu}) {
+                for (Value& value : run.on(device)) all.push_back(std::move(value));
+            }
+            all.push_back(OpRun("swiglu_quant/1").in(a).in(b).out(type, a.dim).absent().on(device).at(0));
+            all.push_back(OpRun("add/1").in(c).in(b).out(VKS_F32, a.dim).on(device).at(0));
+            return all;
+        });
+    }
 }
 
 TEST(RowBits, EmbedAndTopk) {
@@ -98,99 +103,111 @@ TEST(RowBits, EmbedAndTopk) {
 
 TEST(RowBits, Gemm) {
     Random random(203);
-    for (uint32_t w_type : {VKS_F32, VKS_BF16, VKS_F16}) {
-        for (int64_t k : {100, 647}) {
-            const Value x = random.value(VKS_F32, {kTokens, k}), w = random.value(w_type, {75, k});
-            expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-                return OpRun("gemm/1").in(slice(x, first, count)).constant(w).out(VKS_F32, {count, 75}).on(device);
-            });
-        }
-    }
+    for (const uint32_t type : kTypes)
+        for (uint32_t w_type : {VKS_F32, VKS_BF16, VKS_F16})
+            for (int64_t k : {100, 647}) {
+                const Value x = random.value(type, {kTokens, k}), w = random.value(w_type, {75, k});
+                expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+                    return OpRun("gemm/1").in(slice(x, first, count)).constant(w).out(VKS_F32, {count, 75}).on(device);
+                });
+            }
 }
 
 TEST(RowBits, Fp8Gemm) {
     Random random(204);
-    for (int64_t k : {100, 647}) {
-        const Value x = random.value(VKS_F32, {kTokens, k}), w = random.value(VKS_F8_E4M3, {150, k}, 50);
-        const Value w_scale = random.positive({2, blocks(k)}, 0.001, 0.01);
-        const Quantised codes = quantised(random, k);
-        expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-            OpRun plain("fp8_gemm/1"), w8a8("fp8_gemm/1");
-            plain.in(slice(x, first, count)).absent().constant(w).constant(w_scale).out(VKS_F32, {count, 150});
-            w8a8.in(slice(codes.q, first, count)).in(slice(codes.scale, first, count)).constant(w).constant(w_scale);
-            return Outputs{plain.on(device).at(0), w8a8.out(VKS_F32, {count, 150}).on(device).at(0)};
-        });
-    }
+    for (const uint32_t type : kTypes)
+        for (int64_t k : {100, 647}) {
+            const Value x = random.value(type, {kTokens, k}), w = random.value(VKS_F8_E4M3, {150, k}, 50);
+            const Value w_scale = random.positive({2, blocks(k)}, 0.001, 0.01);
+            const Quantised codes = quantised(random, k);
+            expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+                OpRun plain("fp8_gemm/1"), w8a8("fp8_gemm/1");
+                plain.in(slice(x, first, count)).absent().constant(w).constant(w_scale).out(type, {count, 150});
+                w8a8.in(slice(codes.q, first, count))
+                    .in(slice(codes.scale, first, count))
+                    .constant(w)
+                    .constant(w_scale);
+                return Outputs{plain.on(device).at(0), w8a8.out(type, {count, 150}).on(device).at(0)};
+            });
+        }
 }
 
 TEST(RowBits, HeadGemm) {
     Random random(205);
     const vks_head_gemm_params base{0, 3, 40, 8, 30, 140};
-    for (uint32_t w_type : {VKS_BF16, VKS_F8_E4M3}) {
-        const Value w = random.value(w_type, {3 * 70, 140});
-        const Value scale = w_type == VKS_F8_E4M3 ? random.positive({2, 2}, 0.1, 1) : Value{};
-        for (uint32_t mode : {VKS_HEAD_ABSORB, VKS_HEAD_EXPAND}) {
-            vks_head_gemm_params p = base;
-            p.mode = mode;
-            const Value x = random.value(VKS_F32, {kTokens, mode == VKS_HEAD_ABSORB ? 3 * 48 : 3 * 140});
-            expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-                OpRun run("head_gemm/1");
-                run.params(p).in(slice(x, first, count)).constant(w).constant(scale);
-                return run.out(VKS_F32, {count, mode == VKS_HEAD_ABSORB ? 3 * 140 : 3 * 30}).on(device);
-            });
+    for (const uint32_t type : kTypes)
+        for (uint32_t w_type : {VKS_BF16, VKS_F8_E4M3}) {
+            const Value w = random.value(w_type, {3 * 70, 140});
+            const Value scale = w_type == VKS_F8_E4M3 ? random.positive({2, 2}, 0.1, 1) : Value{};
+            for (uint32_t mode : {VKS_HEAD_ABSORB, VKS_HEAD_EXPAND}) {
+                vks_head_gemm_params p = base;
+                p.mode = mode;
+                const Value x = random.value(type, {kTokens, mode == VKS_HEAD_ABSORB ? 3 * 48 : 3 * 140});
+                expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+                    OpRun run("head_gemm/1");
+                    run.params(p).in(slice(x, first, count)).constant(w).constant(scale);
+                    return run.out(type, {count, mode == VKS_HEAD_ABSORB ? 3 * 140 : 3 * 30}).on(device);
+                });
+            }
         }
-    }
 }
 
 TEST(RowBits, RopeAndCache) {
     Random random(206);
     const vks_mla_rope_append_params p{3, 20, 6, 37, 1e-6f};
-    const Value q = random.value(VKS_F32, {kTokens, 3 * 26}), kv = random.value(VKS_F32, {kTokens, 43});
     const Value w = random.value(VKS_BF16, {37}), table = random.positive({kTokens, 6}, -1, 1);
     Value slot = zeros(VKS_I32, {kTokens});
     for (int64_t t = 0; t < kTokens; ++t) slot.set(t, static_cast<double>(t * 13 % kTokens));
-    expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-        auto got = OpRun("mla_rope_append/1")
-                       .params(p)
-                       .in(slice(q, first, count))
-                       .in(slice(kv, first, count))
-                       .constant(w)
-                       .in(slice(table, first, count))
-                       .in(slice(slot, first, count))
-                       .inout(zeros(VKS_F32, {kTokens, 43}))
-                       .out(VKS_F32, {count, 18})
-                       .on(device);
-        std::vector<Value> written;
-        for (int64_t t = first; t < first + count; ++t) written.push_back(slice(got.at(0), slot.integer(t), 1));
-        return Outputs{concat_rows(written), got.at(1)};
-    });
+    for (const uint32_t type : kTypes) {
+        const Value q = random.value(type, {kTokens, 3 * 26}), kv = random.value(type, {kTokens, 43});
+        expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+            auto got = OpRun("mla_rope_append/1")
+                           .params(p)
+                           .in(slice(q, first, count))
+                           .in(slice(kv, first, count))
+                           .constant(w)
+                           .in(slice(table, first, count))
+                           .in(slice(slot, first, count))
+                           .inout(zeros(type, {kTokens, 43}))
+                           .out(type, {count, 18})
+                           .on(device);
+            std::vector<Value> written;
+            for (int64_t t = first; t < first + count; ++t) written.push_back(slice(got.at(0), slot.integer(t), 1));
+            return Outputs{concat_rows(written), got.at(1)};
+        });
+    }
 }
 
 // Two sequences of different length in one cache; the token's rows also lie elsewhere when it is decoded alone.
 TEST(RowBits, Attention) {
     Random random(207);
-    const vks_mla_attention_params p{3, 70, 10, 0.11f};
-    const Value q_lat = random.value(VKS_F32, {kTokens, 210}), q_pe = random.value(VKS_F32, {kTokens, 30});
-    const Value cache = random.value(VKS_F32, {400, 80});
-    std::vector<int32_t> spans;
-    for (int32_t t = 0; t < kTokens; ++t) spans.insert(spans.end(), {t % 2 ? 0 : 150, t % 2 ? 90 + t : 180 + t});
-    const Value span = ints({kTokens, 2}, spans);
-    expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-        Value rows = cache, now = slice(span, first, count);
-        if (count == 1) {  // the same rows at the start of a cache of their own
-            rows = slice(cache, now.integer(0), now.integer(1));
-            now = ints({1, 2}, {0, now.integer(1)});
+    for (const uint32_t type : kTypes)
+        for (const uint32_t heads : {3u, 40u}) {
+            const vks_mla_attention_params p{heads, 70, 10, 0.11f};
+            const Value q_lat = random.value(type, {kTokens, heads * 70}),
+                        q_pe = random.value(type, {kTokens, heads * 10});
+            const Value cache = random.value(type, {400, 80});
+            std::vector<int32_t> spans;
+            for (int32_t t = 0; t < kTokens; ++t)
+                spans.insert(spans.end(), {t % 2 ? 0 : 150, t % 2 ? 90 + t : 180 + t});
+            const Value span = ints({kTokens, 2}, spans);
+            expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+                Value rows = cache, now = slice(span, first, count);
+                if (count == 1) {  // the same rows at the start of a cache of their own
+                    rows = slice(cache, now.integer(0), now.integer(1));
+                    now = ints({1, 2}, {0, now.integer(1)});
+                }
+                OpRun run("mla_attention/1");
+                run.params(p).in(slice(q_lat, first, count)).in(slice(q_pe, first, count)).in(rows).in(now);
+                return run.out(type, {count, heads * 70}).on(device);
+            });
         }
-        OpRun run("mla_attention/1");
-        run.params(p).in(slice(q_lat, first, count)).in(slice(q_pe, first, count)).in(rows).in(now);
-        return run.out(VKS_F32, {count, 210}).on(device);
-    });
 }
 
 TEST(RowBits, RouterAndExperts) {
     Random random(208);
     const int64_t h = 150, inner = 72, experts = 8, k = 3;
-    const Value x = random.value(VKS_F32, {kTokens, h}), logits = random.value(VKS_F32, {kTokens, experts});
+    const Value logits = random.value(VKS_F32, {kTokens, experts});
     const Value bias = random.value(VKS_F32, {experts});
     std::map<std::string, std::vector<Value>> w, scale;
     for (int64_t e = 0; e < experts; ++e) {
@@ -205,23 +222,26 @@ TEST(RowBits, RouterAndExperts) {
         OpRun run("grouped_gemm/1");
         run.params(vks_grouped_gemm_params{experts}).in(in).absent().in(offset).in(row);
         for (size_t e = 0; e < experts; ++e) run.constant(w.at(m)[e]).constant(scale.at(m)[e]);
-        return run.out(VKS_F32, {row.dtype ? row.count() : in.rows(), w.at(m)[0].rows()}).on(device).at(0);
+        return run.out(in.dtype, {row.dtype ? row.count() : in.rows(), w.at(m)[0].rows()}).on(device).at(0);
     };
-    expect_row_bits([&](Device& device, int64_t first, int64_t count) {
-        const Value in = slice(x, first, count);
-        OpRun route("moe_route/1"), dispatch("moe_dispatch/1");
-        route.params(vks_moe_route_params{4, 2, k, 1, 2.5f}).in(slice(logits, first, count)).constant(bias);
-        const auto routing = route.out(VKS_I32, {count, k}).out(VKS_F32, {count, k}).on(device);
-        dispatch.params(vks_moe_dispatch_params{0, experts}).in(routing.at(0)).out(VKS_I32, {experts + 1});
-        const auto lists = dispatch.out(VKS_I32, {count * k}).out(VKS_I32, {count, k}).on(device);
-        const Value gate = grouped(device, in, lists.at(0), lists.at(1), "gate");
-        const Value up = grouped(device, in, lists.at(0), lists.at(1), "up");
-        const Value mid = OpRun("swiglu_quant/1").in(gate).in(up).out(VKS_F32, gate.dim).absent().on(device).at(0);
-        const Value y = grouped(device, mid, lists.at(0), {}, "down");
-        OpRun combine("moe_combine/1");
-        combine.in(y).in(lists.at(2)).in(routing.at(1)).in(in).out(VKS_F32, in.dim);
-        return Outputs{routing.at(0), routing.at(1), combine.on(device).at(0)};
-    });
+    for (const uint32_t type : kTypes) {
+        const Value x = random.value(type, {kTokens, h});
+        expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+            const Value in = slice(x, first, count);
+            OpRun route("moe_route/1"), dispatch("moe_dispatch/1");
+            route.params(vks_moe_route_params{4, 2, k, 1, 2.5f}).in(slice(logits, first, count)).constant(bias);
+            const auto routing = route.out(VKS_I32, {count, k}).out(VKS_F32, {count, k}).on(device);
+            dispatch.params(vks_moe_dispatch_params{0, experts}).in(routing.at(0)).out(VKS_I32, {experts + 1});
+            const auto lists = dispatch.out(VKS_I32, {count * k}).out(VKS_I32, {count, k}).on(device);
+            const Value gate = grouped(device, in, lists.at(0), lists.at(1), "gate");
+            const Value up = grouped(device, in, lists.at(0), lists.at(1), "up");
+            const Value mid = OpRun("swiglu_quant/1").in(gate).in(up).out(type, gate.dim).absent().on(device).at(0);
+            const Value y = grouped(device, mid, lists.at(0), {}, "down");
+            OpRun combine("moe_combine/1");
+            combine.in(y).in(lists.at(2)).in(routing.at(1)).in(in).out(type, in.dim);
+            return Outputs{routing.at(0), routing.at(1), combine.on(device).at(0)};
+        });
+    }
 }
 
 }  // namespace
