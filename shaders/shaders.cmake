@@ -1,7 +1,8 @@
 # Shaders → SPIR-V → one C++ table. Each shaders/<op>.comp is built plain (Vulkan 1.2 and nothing else: tier 0) and once
 # more for every word of its "//! variant" line, with that word in capitals defined: rms_norm.subgroup; a_b defines both.
 # A variant whose extension this glslc doesn't know (probe/<word>.comp) is left out, and said to be. check/<name>.comp are
-# questions to a device, built plain.
+# questions to a device, peak/<name>.comp measure what it does at best (peak_<name>): built plain, unless a "//! needs"
+# line names a variant that this glslc doesn't know.
 # Sets VKS_GLSLC (false if there is none) and VKS_SHADER_TABLE, a source that defines find_shader() and has_shader().
 
 find_program(VKS_GLSLC glslc)
@@ -71,10 +72,17 @@ foreach(source IN LISTS shader_sources)
   endforeach()
 endforeach()
 
-file(GLOB check_sources CONFIGURE_DEPENDS "${shader_dir}/check/*.comp")
+file(GLOB check_sources CONFIGURE_DEPENDS "${shader_dir}/check/*.comp" "${shader_dir}/peak/*.comp")
 foreach(source IN LISTS check_sources)
   get_filename_component(name "${source}" NAME_WE)
-  vks_shader("${source}" "${name}")
+  if(source MATCHES "/peak/")
+    set(name "peak_${name}")
+  endif()
+  file(STRINGS "${source}" lines REGEX "^//! needs ")
+  string(REGEX REPLACE "^//! needs +" "" word "${lines}")
+  if(NOT word OR known_${word})
+    vks_shader("${source}" "${name}")
+  endif()
 endforeach()
 
 set(VKS_SHADER_TABLE "${spirv_dir}/shader_table.cpp")

@@ -8,6 +8,7 @@
 
 #include "plugins/args/options.h"
 #include "plugins/vulkan/fp8_check.h"
+#include "plugins/vulkan/kept_numbers.h"
 #include "plugins/vulkan/matrices.h"
 #include "plugins/vulkan/stream.h"
 
@@ -40,10 +41,17 @@ vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     const auto options = vks::args::parse_options(text.c_str());
     if (const auto import = options.find("import"); import != options.end() && import->second == "0")
         gpu.import_alignment = 0;
+    // budget=0: whatever the driver says is left; for devices that only compile.
+    if (const auto budget = options.find("budget"); budget != options.end() && budget->second == "0")
+        gpu.memory_budget = false;
+    // Measured ones (bench tune) count where nothing asks for other ways; numbers=0 does without.
+    const auto numbers = options.find("numbers");
+    if (!options.contains("tier") && !options.contains("tune") && (numbers == options.end() || numbers->second != "0"))
+        load_numbers(gpu);
     // statistics=1: what compilers report of a pipeline can be asked for.
     const auto asked = options.find("statistics");
-    const bool statistics = gpu.pipeline_statistics && asked != options.end() && asked->second == "1";
-    create(statistics);
+    statistics = gpu.pipeline_statistics && asked != options.end() && asked->second == "1";
+    create();
     heap = std::make_unique<Heap>(gpu, handle, vk);
     pipelines =
         std::make_unique<Pipelines>(gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0);
@@ -52,7 +60,7 @@ vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     gpu.caps.fp8_by_half = fp8 == options.end() ? decodes_fp8_by_half(*this) : fp8->second == "half";
 }
 
-void vks_device::create(bool statistics) {
+void vks_device::create() {
     auto features12 =
         described<VkPhysicalDeviceVulkan12Features>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES);
     auto features11 =
@@ -63,8 +71,12 @@ void vks_device::create(bool statistics) {
     const auto features =
         described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                              statistics ? static_cast<const void*>(&executables) : &features11);
+    auto dot = described<VkPhysicalDeviceShaderIntegerDotProductFeatures>(
+        VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES);
     MatrixFeatures matrices;
-    features12.pNext = matrices.chain(gpu.caps.matrix);
+    dot.shaderIntegerDotProduct = VK_TRUE;
+    dot.pNext = matrices.chain(gpu.caps.matrix);
+    features12.pNext = gpu.caps.integer_dot ? &dot : dot.pNext;
     features12.timelineSemaphore = VK_TRUE;
     features12.vulkanMemoryModel = features12.vulkanMemoryModelDeviceScope = bool(gpu.caps.matrix);
     features12.bufferDeviceAddress = gpu.caps.addresses;
@@ -79,6 +91,7 @@ void vks_device::create(bool statistics) {
     if (statistics) extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     if (gpu.import_alignment) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     if (gpu.caps.matrix) extensions.push_back(kMatrixExtension);
+    if (gpu.calibrated_clock) extensions.push_back(gpu.calibrated_clock);
     if (gpu.portability) extensions.push_back("VK_KHR_portability_subset");
     auto info = described<VkDeviceCreateInfo>(VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features);
     info.queueCreateInfoCount = 1;

@@ -5,6 +5,9 @@
 #include <memory>
 #include <vector>
 
+#include "backend/abi/draft/clock.h"
+#include "backend/abi/draft/probe.h"
+#include "backend/abi/draft/shader.h"
 #include "backend/abi/draft/stats.h"
 #include "plugins/vulkan/memory.h"
 #include "plugins/vulkan/pipeline.h"
@@ -44,6 +47,7 @@ struct vks_device {
     std::atomic<uint64_t> ids{0};
     // vks.stats/1 has their meaning.
     std::atomic<uint64_t> recordings{0}, submits{0}, dispatches{0}, barriers{0}, last_dispatches{0}, last_barriers{0};
+    bool statistics = false;  // what compilers report of pipelines can be asked for
     std::unique_ptr<vks::vulkan::Heap> heap;
     std::unique_ptr<vks::vulkan::Pipelines> pipelines;
     vks::vulkan::Range dummy;  // bound in place of an absent argument
@@ -51,7 +55,7 @@ struct vks_device {
     const vks::vulkan::Caps& caps() const { return gpu.caps; }
 
 private:
-    void create(bool statistics);
+    void create();
 };
 
 struct vks_buffer {
@@ -94,6 +98,9 @@ struct vks_fence {
 namespace vks::vulkan {
 
 extern const vks_device_api kDeviceApi;
+extern const vks_clock_api kClockApi;
+extern const vks_probe_api kProbeApi;
+extern const vks_shader_api kShaderApi;
 extern const vks_stats_api kStatsApi;
 
 // One argument's bytes on the device; throws INVALID if its buffer doesn't hold it.
@@ -102,5 +109,7 @@ Bind locate(const vks_device& device, const vks_tensor& t, const char* what);
 // kernel.cpp
 vks_status query(vks_device& device, const vks_op& op, vks_support& support, vks_error* error);
 std::unique_ptr<vks_kernel> prepare(vks_device& device, const vks_op& op);
+// What that kernel's programs would be; throws UNSUPPORTED where there would be none.
+std::vector<Program> programs_of(const vks_device& device, const vks_op& op);
 
 }  // namespace vks::vulkan

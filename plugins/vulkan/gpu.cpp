@@ -84,6 +84,24 @@ uint64_t import_alignment(VkPhysicalDevice handle) {
     return host.minImportedHostPointerAlignment;
 }
 
+// The extension by which the device's clock and the host's CLOCK_MONOTONIC can be read at once, under either name.
+const char* calibrated_clock(VkPhysicalDevice handle) {
+    for (const char* name : {"VK_KHR_calibrated_timestamps", "VK_EXT_calibrated_timestamps"}) {
+        const std::string entry =
+            std::string("vkGetPhysicalDeviceCalibrateableTimeDomains") + (std::strstr(name, "KHR") ? "KHR" : "EXT");
+        const auto domains = reinterpret_cast<PFN_vkGetPhysicalDeviceCalibrateableTimeDomainsEXT>(
+            vkGetInstanceProcAddr(volkGetLoadedInstance(), entry.c_str()));
+        if (!domains || !has_extension(handle, name)) continue;
+        uint32_t count = 0;
+        if (domains(handle, &count, nullptr) != VK_SUCCESS) continue;
+        std::vector<VkTimeDomainEXT> all(count);
+        if (domains(handle, &count, all.data()) != VK_SUCCESS) continue;
+        const auto has = [&](VkTimeDomainEXT d) { return std::find(all.begin(), all.end(), d) != all.end(); };
+        if (has(VK_TIME_DOMAIN_DEVICE_EXT) && has(VK_TIME_DOMAIN_CLOCK_MONOTONIC_EXT)) return name;
+    }
+    return nullptr;
+}
+
 Gpu examine(VkPhysicalDevice handle) {
     Gpu gpu;
     gpu.handle = handle;
@@ -103,6 +121,8 @@ Gpu examine(VkPhysicalDevice handle) {
     });
     if (compute == families.end()) gpu.unusable = "no compute queue";
     gpu.queue_family = uint32_t(compute - families.begin());
+    if (compute != families.end()) gpu.timestamp_bits = compute->timestampValidBits;
+    gpu.calibrated_clock = calibrated_clock(handle);
     gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     gpu.import_alignment = import_alignment(handle);
     if (has_extension(handle, kMatrixExtension)) gpu.caps.matrix = find_matrices(gpu);

@@ -4,6 +4,7 @@
 #include <span>
 #include <string>
 
+#include "plugins/vulkan/tuning.h"
 #include "plugins/vulkan/vk.h"
 
 namespace vks::vulkan {
@@ -33,6 +34,7 @@ struct Caps {
     uint32_t offset_alignment = 256;
     uint64_t max_binding = 0, max_allocation = 0;
     bool fp8_by_half = false;  // decoding e4m3 through f16 gives every value: tried when the device is opened
+    Tuning tuning;
     // T0 ... T4 of docs/vulkan.md.
     int tier() const;
 };
@@ -46,7 +48,9 @@ struct Gpu {
     uint32_t queue_family = 0;
     uint64_t import_alignment = 0;  // of host memory the device can use where it lies; 0: none
     bool memory_budget = false, portability = false, pipeline_statistics = false;
-    Caps caps;  // fp8_by_half not known yet
+    uint32_t timestamp_bits = 0;             // 0: the queue has no clock
+    const char* calibrated_clock = nullptr;  // the extension that relates it to the host's; null: none
+    Caps caps;                               // fp8_by_half not known yet
 };
 
 // Opens the loader and asks it once. Thread-safe; the result lives as long as the library. When there is none,

@@ -27,6 +27,17 @@ struct Resolved {
     Recipe recipe;
 };
 
+// Numbers that operators leave to shaders may be given as well.
+void add_numbers(const vks_device& device, Program& program) {
+    if (device.caps().tuning.empty()) return;
+    const Reflection shader = reflect(device.pipelines->code(program.shader));
+    for (const auto& [name, value] : device.caps().tuning.all(program.shader)) {
+        const auto same = [&wanted = name](const auto& constant) { return constant.first == wanted; };
+        if (shader.constants.contains(name) && std::none_of(program.constants.begin(), program.constants.end(), same))
+            program.constants.emplace_back(name, value);
+    }
+}
+
 // Fills `out`; or says why not: UNSUPPORTED and the reason.
 std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
     if (op.size < sizeof(vks_op) || !op.op || (op.arg_count != 0 && !op.args) || (op.params_size != 0 && !op.params))
@@ -56,9 +67,11 @@ std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
     text = out.op->check(out.signature);
     if (!text.empty()) return id + " " + text;
     out.recipe = out.op->recipe(device.caps(), out.signature);
-    for (const Program& program : out.recipe.programs)
+    for (Program& program : out.recipe.programs) {
         if (out.recipe.refusal.empty() && !has_shader(program.shader))
             out.recipe.refusal = "shader " + program.shader + " is not in this build";
+        if (out.recipe.refusal.empty()) add_numbers(device, program);
+    }
     return out.recipe.refusal.empty() ? "" : id + ": " + out.recipe.refusal;
 }
 
@@ -75,6 +88,13 @@ void fill_table(vks_device& device, const vks_op& op, vks_kernel& kernel, std::p
 }
 
 }  // namespace
+
+std::vector<Program> programs_of(const vks_device& device, const vks_op& op) {
+    Resolved resolved;
+    const std::string refusal = resolve(device, op, resolved);
+    if (!refusal.empty()) throw Failure(VKS_UNSUPPORTED, refusal);
+    return std::move(resolved.recipe.programs);
+}
 
 vks_status query(vks_device& device, const vks_op& op, vks_support& support, vks_error* error) {
     Resolved resolved;

@@ -23,7 +23,7 @@ using args::Signature;
 struct Program {
     std::string shader;      // file name without ending: "rms_norm", "rms_norm.subgroup"
     uint32_t workgroup = 1;  // invocations; local_size_x_id is constant 0 in every shader
-    std::vector<std::pair<const char*, uint32_t>> constants;  // by name
+    std::vector<std::pair<std::string, uint32_t>> constants;  // by name
     uint32_t subgroup = 0;  // invocations that its subgroups must have, all of them; 0: as the device likes
 };
 

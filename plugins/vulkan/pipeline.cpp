@@ -8,7 +8,7 @@ namespace {
 
 std::string key_of(const Program& program) {
     std::string key = program.shader + '/' + std::to_string(program.workgroup);
-    for (const auto& [name, value] : program.constants) key += std::string(" ") + name + '=' + std::to_string(value);
+    for (const auto& [name, value] : program.constants) key += " " + name + '=' + std::to_string(value);
     if (program.subgroup != 0) key += " subgroup=" + std::to_string(program.subgroup);
     return key;
 }
@@ -79,7 +79,8 @@ const Shader& Pipelines::shader(const std::string& name) {
     std::unique_ptr<Shader>& slot = shaders_[name];
     if (slot) return *slot;
     auto made = std::make_unique<Shader>();
-    made->code = find_shader(name);
+    const auto given = replaced_.find(name);
+    made->code = given == replaced_.end() ? find_shader(name) : given->second;
     made->reflection = reflect(made->code);
     if (made->reflection.push_bytes > gpu_.properties.limits.maxPushConstantsSize)
         throw Failure(VKS_UNSUPPORTED, "shader " + name + ": more push constants than the device takes");
@@ -181,6 +182,32 @@ const Pipeline& Pipelines::get(const Program& program) {
     changed_.notify_one();
     slot = std::move(made);
     return *slot;
+}
+
+void Pipelines::replace(const std::string& name, std::vector<uint32_t> words) {
+    if (!has_shader(name)) throw Failure(VKS_INVALID, "no shader " + name + " in this build");
+    if (!words.empty()) reflect(words);
+    const std::lock_guard lock(mutex_);
+    const std::string old = "retired " + std::to_string(++retired_) + ' ';
+    const auto retire = [&](auto& map, const std::string& key) {
+        auto node = map.extract(key);
+        if (node.empty()) return;
+        node.key() = old + key;
+        map.insert(std::move(node));
+    };
+    std::vector<std::string> keys;
+    for (const auto& [key, pipeline] : pipelines_)
+        if (key.starts_with(name + '/')) keys.push_back(key);
+    for (const std::string& key : keys) retire(pipelines_, key);
+    retire(shaders_, name);
+    retire(replaced_, name);
+    if (!words.empty()) replaced_[name] = std::move(words);
+}
+
+std::span<const uint32_t> Pipelines::code(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto given = replaced_.find(name);
+    return given == replaced_.end() ? find_shader(name) : given->second;
 }
 
 // Compiles until told to stop; jobs still waiting then are dropped, and nobody waits for them any more.

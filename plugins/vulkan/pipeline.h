@@ -41,6 +41,10 @@ public:
 
     // Starts compiling and returns at once. Throws if the program doesn't fit its shader or the device.
     const Pipeline& get(const Program& program);
+    // From now on these words are that shader; none: the build's own again. Pipelines made of others stay until the
+    // end. Throws if there is no such shader, or if they are no SPIR-V.
+    void replace(const std::string& name, std::vector<uint32_t> words);
+    std::span<const uint32_t> code(const std::string& name) const;
 
     uint64_t created() const { return created_; }
     uint64_t compiled() const { return compiled_; }  // of those, not kept from an earlier start
@@ -62,9 +66,11 @@ private:
     CacheFile earlier_;          // as it was found; const while pipelines are made
     bool driver_keeps_ = false;  // something of its own in the cache's data
     std::atomic<uint64_t> created_{0}, compiled_{0};
-    std::mutex mutex_;  // guards what follows
+    mutable std::mutex mutex_;  // guards what follows
+    std::map<std::string, std::vector<uint32_t>> replaced_;
     std::map<std::string, std::unique_ptr<Shader>> shaders_;
     std::map<std::string, std::unique_ptr<Pipeline>> pipelines_;
+    uint64_t retired_ = 0;     // shaders that were replaced: they and theirs are kept by other names
     std::set<uint64_t> made_;  // identities of the programs
     std::deque<std::packaged_task<VkPipeline()>> jobs_;
     std::condition_variable_any changed_;

@@ -4,6 +4,7 @@
 
 #include "plugins/vulkan/device.h"
 #include "plugins/vulkan/findings.h"
+#include "plugins/vulkan/kept_numbers.h"
 
 #ifndef VKS_BUILD
 #define VKS_BUILD "unversioned"
@@ -38,7 +39,7 @@ std::string with_environment(const char* options) {
     return std::string(options ? options : "") + ';' + (more ? more : "");
 }
 
-// Options: tier=N, tune=cpu|gpu, binding=N, addresses=0, fp8=half|integer (device.cpp).
+// Options: tier=N, tune=cpu|gpu, binding=N, addresses=0, numbers=0, budget=0, fp8=half|integer (device.cpp).
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
     return guarded(error, [&] {
         if (!out) throw Failure(VKS_INVALID, "found a null argument");
@@ -59,6 +60,10 @@ void close(vks_device* device) noexcept {
 const void* extension(const char* id) noexcept {
     const std::string wanted = id ? id : "";
     if (wanted == VKS_STATS_ID) return &kStatsApi;
+    if (wanted == VKS_CLOCK_ID) return &kClockApi;
+    if (wanted == VKS_PROBE_ID) return &kProbeApi;
+    if (wanted == VKS_SHADER_ID) return &kShaderApi;
+    if (wanted == VKS_TUNING_ID) return &kTuningApi;
     if (wanted == VKS_FINDINGS_ID) return &kFindingsApi;
     return nullptr;
 }

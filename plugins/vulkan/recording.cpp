@@ -174,6 +174,15 @@ VkDescriptorPool make_pool(vks_device& device, const Encoded& encoded) {
     return pool;
 }
 
+VkQueryPool make_times(vks_device& device) {
+    auto info = described<VkQueryPoolCreateInfo>(VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO);
+    info.queryType = VK_QUERY_TYPE_TIMESTAMP;
+    info.queryCount = 2;
+    VkQueryPool pool = VK_NULL_HANDLE;
+    device.check(device.vk.vkCreateQueryPool(device.handle, &info, nullptr, &pool), "vkCreateQueryPool");
+    return pool;
+}
+
 VkDescriptorSet make_set(vks_device& device, VkDescriptorPool pool, const Shader& shader, std::span<const Bind> binds) {
     VkDescriptorSetAllocateInfo info{VK_STRUCTURE_TYPE_DESCRIPTOR_SET_ALLOCATE_INFO, nullptr, pool, 1,
                                      &shader.set_layout};
@@ -192,7 +201,7 @@ VkDescriptorSet make_set(vks_device& device, VkDescriptorPool pool, const Shader
 
 }  // namespace
 
-Recording::Recording(vks_device& device, VkCommandPool pool, Work work)
+Recording::Recording(vks_device& device, VkCommandPool pool, Work work, bool timed)
     : device_(device), pool_(pool), work_(std::move(work)) {
     const VolkDeviceTable& vk = device.vk;
     const Encoded encoded(device, work_);
@@ -200,10 +209,15 @@ Recording::Recording(vks_device& device, VkCommandPool pool, Work work)
                                                VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1};
     device.check(vk.vkAllocateCommandBuffers(device.handle, &allocate, &commands_), "vkAllocateCommandBuffers");
     sets_ = make_pool(device, encoded);
+    if (timed) times_ = make_times(device);
     auto begin = described<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
     begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
     device.check(vk.vkBeginCommandBuffer(commands_, &begin), "vkBeginCommandBuffer");
     barrier(vk, commands_, kWorkStages, kWorkStages, kWorkAccess);  // after what this queue did before
+    if (timed) {
+        vk.vkCmdResetQueryPool(commands_, times_, 0, 2);
+        vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, times_, 0);
+    }
     const Pipeline* bound = nullptr;
     for (const Dispatch& d : encoded.dispatches) {
         if (d.barrier && !kPlantHazard) {
@@ -232,6 +246,7 @@ Recording::Recording(vks_device& device, VkCommandPool pool, Work work)
         vk.vkCmdDispatch(commands_, d.groups.x, d.groups.y, d.groups.z);
         ++dispatches_;
     }
+    if (timed) vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, times_, 1);
     barrier(vk, commands_, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
     device.check(vk.vkEndCommandBuffer(commands_), "vkEndCommandBuffer");
     ++device.recordings;
@@ -242,6 +257,7 @@ Recording::Recording(vks_device& device, VkCommandPool pool, Work work)
 Recording::~Recording() {
     if (commands_) device_.vk.vkFreeCommandBuffers(device_.handle, pool_, 1, &commands_);
     device_.vk.vkDestroyDescriptorPool(device_.handle, sets_, nullptr);
+    device_.vk.vkDestroyQueryPool(device_.handle, times_, nullptr);
 }
 
 }  // namespace vks::vulkan

@@ -46,8 +46,8 @@ struct Work {
 // Command buffer and descriptor sets of one piece of work. Owned by a stream.
 class Recording {
 public:
-    // Encodes. Throws what a pipeline's compilation threw.
-    Recording(vks_device& device, VkCommandPool pool, Work work);
+    // Encodes; `timed`: between two timestamps. Throws what a pipeline's compilation threw.
+    Recording(vks_device& device, VkCommandPool pool, Work work, bool timed);
     ~Recording();
     Recording(const Recording&) = delete;
     Recording& operator=(const Recording&) = delete;
@@ -56,12 +56,14 @@ public:
     VkCommandBuffer commands() const { return commands_; }
     uint64_t dispatches() const { return dispatches_; }
     uint64_t barriers() const { return barriers_; }  // between them
+    VkQueryPool times() const { return times_; }     // of its beginning and its end; null unless timed
 
 private:
     vks_device& device_;
     VkCommandPool pool_;
     Work work_;
     VkDescriptorPool sets_ = VK_NULL_HANDLE;
+    VkQueryPool times_ = VK_NULL_HANDLE;
     VkCommandBuffer commands_ = VK_NULL_HANDLE;
     uint64_t dispatches_ = 0, barriers_ = 0;
 };

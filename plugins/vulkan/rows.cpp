@@ -17,10 +17,13 @@ uint32_t row_workgroup(const Caps& caps, int64_t columns) {
 }
 
 Program row_program(const Caps& caps, const std::string& shader, int64_t columns,
-                    std::vector<std::pair<const char*, uint32_t>> constants) {
+                    std::vector<std::pair<std::string, uint32_t>> constants) {
     Program program;
     program.shader = caps.subgroup_arithmetic && has_shader(shader + ".subgroup") ? shader + ".subgroup" : shader;
-    program.workgroup = row_workgroup(caps, columns);
+    const uint32_t asked = caps.tuning.get(shader, "row", "WORKGROUP", 0);
+    program.workgroup = asked >= 1 && asked <= caps.max_invocations && std::has_single_bit(asked)
+                            ? asked
+                            : row_workgroup(caps, columns);
     program.constants = std::move(constants);
     return program;
 }

@@ -14,7 +14,7 @@ uint32_t wide_workgroup(const Caps& caps, int64_t columns);
 
 // A program of `shader` in its best variant for the device, "subgroup" where there is one, with such a workgroup.
 Program row_program(const Caps& caps, const std::string& shader, int64_t columns,
-                    std::vector<std::pair<const char*, uint32_t>> constants);
+                    std::vector<std::pair<std::string, uint32_t>> constants);
 
 // A recipe of this one program.
 Recipe row_recipe(Program program);

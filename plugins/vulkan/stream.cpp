@@ -145,8 +145,9 @@ void vks_stream::wait(vks_fence& fence, uint64_t value) {
 }
 
 Recording* vks_stream::find_recording() {
-    const auto found =
-        std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) { return r.work() == work_; });
+    const auto found = std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& r) {
+        return r.work() == work_ && (r.times() != nullptr) == timed_;
+    });
     if (found == recordings_.end()) return nullptr;
     recordings_.splice(recordings_.begin(), recordings_, found);
     return &recordings_.front();
@@ -160,7 +161,7 @@ Recording& vks_stream::record() {
         device.check(device.vk.vkQueueWaitIdle(device.queue), "vkQueueWaitIdle");
         if (!held) recordings_.pop_back();
     }
-    recordings_.emplace_front(device, pool_, work_);
+    recordings_.emplace_front(device, pool_, work_, timed_);
     return recordings_.front();
 }
 
@@ -177,6 +178,7 @@ void vks_stream::submit(vks_fence& fence, uint64_t value) {
         Recording* const same = find_recording();
         const Recording& recording = same ? *same : record();
         commands = recording.commands();
+        last_times_ = recording.times();
         if (recording.dispatches() > 0) {
             device.last_dispatches = recording.dispatches();
             device.last_barriers = recording.barriers();

@@ -17,6 +17,10 @@ struct vks_stream {
     void wait(vks_fence& fence, uint64_t value);
     void submit(vks_fence& fence, uint64_t value);
 
+    // vks.clock/1, clock.cpp.
+    void time(bool on);
+    vks_span last_span() const;
+
     vks_device& device;
 
 private:
@@ -27,8 +31,10 @@ private:
     static void enqueue(vks_device& device, const vks::vulkan::Submission& submission);
 
     VkCommandPool pool_ = VK_NULL_HANDLE;
-    vks::vulkan::Work work_;                                    // since the last submit
-    std::vector<vks::vulkan::Arg> checked_;                     // a launch's arguments, while they are checked
-    std::list<vks::vulkan::Recording> recordings_;              // most recently used first
+    vks::vulkan::Work work_;                        // since the last submit
+    std::vector<vks::vulkan::Arg> checked_;         // a launch's arguments, while they are checked
+    std::list<vks::vulkan::Recording> recordings_;  // most recently used first
+    bool timed_ = false;
+    VkQueryPool last_times_ = VK_NULL_HANDLE;                   // of the last submission with work, while that is kept
     std::vector<std::pair<const vks_fence*, uint64_t>> waits_;  // of the next submit
 };

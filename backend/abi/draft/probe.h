@@ -14,7 +14,9 @@ enum {
     VKS_PROBE_READ = 0, /* memory, `bytes` of it, again and again: small ones stay in caches; work: bytes */
     VKS_PROBE_F32 = 1,  /* fused multiply-adds of f32 */
     VKS_PROBE_BF16 = 2, /* products of bf16, summed in f32 */
-    VKS_PROBE_I8 = 3    /* products of 8-bit integers, summed in 32 bits */
+    VKS_PROBE_I8 = 3,   /* products of 8-bit integers, summed in 32 bits */
+    VKS_PROBE_F16 = 4,  /* fused multiply-adds of f16 */
+    VKS_PROBE_MATRIX = 5 /* products of f16 by instructions for whole matrices, summed in f32 */
 };
 
 typedef struct vks_probe {

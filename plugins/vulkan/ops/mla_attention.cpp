@@ -100,7 +100,7 @@ Recipe recipe(const Caps& caps, const Signature& s) {
         return recipe;
     }
     const uint32_t heads = std::max(1u, p.heads), lora = std::max(1u, p.lora);
-    const std::vector<std::pair<const char*, uint32_t>> common = {{"O", s.args[kO].dtype},
+    const std::vector<std::pair<std::string, uint32_t>> common = {{"O", s.args[kO].dtype},
                                                                   {"HEADS", heads},
                                                                   {"LORA", lora},
                                                                   {"SPLITS", shape.splits},
