@@ -51,6 +51,7 @@ Result<Lane*> Executor::lane(Device& device) {
         auto created = Lane::create(device);
         if (!created) return blame(device, created.error()).error();
         slot = *std::move(created);
+        if (trace_) clocks_.insert_or_assign(&device, StreamClock(device.plugin(), slot->stream().get()));
     }
     return slot.get();
 }
@@ -134,6 +135,7 @@ Result<HandOver> Executor::hand_over(PlanSet& from, PlanSet& to) {
 
 void Executor::keep_only(const PlanSet& set) {
     std::erase_if(bound_, [&](const auto& entry) { return !set.has(*entry.first); });
+    std::erase_if(clocks_, [&](const auto& entry) { return !set.uses(*entry.first); });
     std::erase_if(lanes_, [&](const auto& entry) { return !set.uses(*entry.first); });
 }
 
@@ -151,6 +153,20 @@ Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step)
     return move(*plan.devices[t.from].device, from, *plan.devices[t.to].device, to, uint64_t(bytes));
 }
 
+void Executor::note(const Plan& plan, size_t node, const Bound& bound, const Step& step, int64_t begin) {
+    int64_t end = trace_->now();
+    Device& device = *plan.devices[plan.report[node].device].device;
+    // By the device's clock: without what it takes to hand work over and to hear of its end.
+    const auto clock = clocks_.find(&device);
+    const auto span = clock == clocks_.end() ? std::nullopt : clock->second.last();
+    if (span && span->begin != 0) {
+        begin = std::clamp(trace_->at(int64_t(span->begin)), begin, end);
+        end = std::min(end, begin + int64_t(span->ns));
+    }
+    trace_->add({device.id(), plan.report[node].variant, plan.graph, node, bound.bind,
+                 step.state_first + step.state_count, begin, end});
+}
+
 Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, const Step& step, Lane& lane) {
     const Launch& l = plan.launches[node];
     const DevicePlan& here = plan.devices[plan.report[node].device];
@@ -162,11 +178,7 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, const
                                                         l.scratch ? &here.scratch : nullptr, plan.report[node].what)));
         lane.touched(plan.report[node].what);
         if (trace_ || paged) VKS_TRY(blame(*here.device, lane.finish()));
-        if (trace_) {
-            const int64_t end = trace_->now();
-            trace_->add({here.device->id(), plan.report[node].variant, plan.graph, node, bound.bind,
-                         step.state_first + step.state_count, begin, end});
-        }
+        if (trace_) note(plan, node, bound, step, begin);
         return {};
     };
     return paged ? paging_->run(plan, node, all, lane, once) : once(all);

@@ -11,6 +11,7 @@
 #include "backend/exec/probe.h"
 #include "backend/exec/trace.h"
 #include "backend/plan/plan_set.h"
+#include "backend/registry/stream_clock.h"
 
 namespace vks {
 
@@ -54,6 +55,8 @@ private:
         std::vector<vks_tensor> args;  // Plan::args at actual extents
     };
     Result<Lane*> lane(Device& device);
+    // What the trace is told of the launch just finished; `begin`: when it was handed over.
+    void note(const Plan& plan, size_t node, const Bound& bound, const Step& step, int64_t begin);
     // `bytes` from one device's memory to another's.
     Status move(Device& from_device, const Location& from, Device& to_device, const Location& to, uint64_t bytes);
     // Rows that `copy` lacks up to `last`, from `newest`: how many bytes that were.
@@ -71,6 +74,7 @@ private:
     Probe* probe_;
     std::unique_ptr<Paging> paging_;
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
+    std::unordered_map<Device*, StreamClock> clocks_;  // of the lanes, where there is a trace
     std::unordered_map<const Plan*, Bound> bound_;
     std::vector<std::byte> bounce_;  // between two devices' memories
 };

@@ -28,6 +28,7 @@ public:
 
     Trace();
     int64_t now() const;  // ns since the trace began
+    int64_t at(int64_t monotonic_ns) const { return monotonic_ns - start_; }  // the same of another moment
     void add(Op op) { ops_.push_back(std::move(op)); }
     // What the thread that runs steps does beside operators: "upload". The name must stay.
     void add_host(const char* what, int64_t begin, int64_t end) { host_.push_back({what, nullptr, {}, begin, end}); }

@@ -118,13 +118,15 @@ OpResult OpBench::measure(PlacedConstants& here, PlacedConstants& there, const O
     const auto first = trial.launch();
     result.problem = first ? verify(there, c, trial, result) : trial.problem();
     if (!result.problem.empty() || result.wrong) return result;
+    const StreamClock clock(target_.plugin, target_.stream);
+    result.device_clock = bool(clock);
     double spent = 0;
     for (int64_t i = 0; i < options_.repetitions && spent < options_.most_seconds; ++i) {
         if (!flush()) {
             result.problem = "flushing caches: " + conformance::describe(target_.status, target_.error);
             return result;
         }
-        const auto seconds = trial.launch();
+        const auto seconds = trial.launch(clock);
         if (!seconds) {
             result.problem = trial.problem();
             return result;
@@ -152,7 +154,11 @@ Status OpBench::run(const OpFamily& family, const std::function<Status(const OpR
             continue;
         }
         family.set_rows(c, rows);
-        VKS_TRY(done(measure(here, there, c)));
+        bool wanted = true;
+        if (options_.before) {
+            VKS_ASSIGN(wanted, options_.before(target_, c));
+        }
+        if (wanted) VKS_TRY(done(measure(here, there, c)));
     }
     return {};
 }
@@ -185,8 +191,9 @@ Json op_row(const OpResult& result, const std::string& backend, const std::strin
     row["gb_s"] = result.bytes / seconds / 1e9;
     row["gflop_s"] = result.flops / seconds / 1e9;
     row["repetitions"] = result.seconds.size();
+    row["clock"] = result.device_clock ? "device" : "host";
     if (!roofline) return row;
-    const Bound bound = roofline->bound(result.bytes, result.flops);
+    const Bound bound = roofline->bound(result.bytes, result.flops, result.device_clock);
     row["roofline_share"] = bound.seconds / seconds;
     row["limit"] = bound.limit;
     return row;

@@ -32,6 +32,7 @@ struct OpResult {
     int64_t verified_rows = 0;
     double bytes = 0, flops = 0;
     std::vector<double> seconds = {};
+    bool device_clock = false;  // whose they are
 };
 
 struct OpBenchOptions {
@@ -41,6 +42,8 @@ struct OpBenchOptions {
     double most_bytes = 0;       // of a family's constants; 0: any
     double most_seconds = 3;     // of repetitions, the first one not counted
     std::string device_options;  // of vks_plugin.open
+    // Called with each case before anything is asked of the device; false leaves the case out. May be null.
+    std::function<Result<bool>(conformance::Target&, const OpCase&)> before = {};
 };
 
 // One device, all families one after the other. Not thread-safe.

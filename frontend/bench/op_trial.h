@@ -9,6 +9,7 @@
 
 #include "backend/conformance/cases.h"
 #include "backend/conformance/target.h"
+#include "backend/registry/stream_clock.h"
 
 namespace vks::bench {
 
@@ -45,6 +46,8 @@ public:
     bool prepare();
     // Launches and waits. Seconds by the host's clock; nothing when it failed.
     std::optional<double> launch();
+    // The same by a clock of the target's own stream.
+    std::optional<double> launch(const StreamClock& clock);
     // In-out and output arguments, in order, as the last launch left them.
     std::optional<std::vector<conformance::Value>> outputs();
 

@@ -80,32 +80,44 @@ void measure_probes(conformance::Target& t, Roofline& roofline) {
     if (!api) return;
     for (const uint64_t bytes : sizes())
         if (const auto rate = probe_rate(t, *api, VKS_PROBE_READ, bytes)) roofline.read.push_back({bytes, *rate});
-    constexpr std::pair<uint64_t, const char*> kKinds[] = {
-        {VKS_PROBE_F32, "f32"}, {VKS_PROBE_BF16, "bf16"}, {VKS_PROBE_I8, "i8"}};
+    constexpr std::pair<uint64_t, const char*> kKinds[] = {{VKS_PROBE_F32, "f32"},
+                                                           {VKS_PROBE_BF16, "bf16"},
+                                                           {VKS_PROBE_F16, "f16"},
+                                                           {VKS_PROBE_I8, "i8"},
+                                                           {VKS_PROBE_MATRIX, "matrix"}};
     for (const auto& [kind, name] : kKinds)
         if (const auto rate = probe_rate(t, *api, kind, 0)) roofline.rates[name] = *rate;
 }
 
-double best_time(const std::function<bool()>& work) {
+// Of many tries that say how many seconds they took; 0: one failed.
+double best_time(const std::function<std::optional<double>()>& work) {
     double best = 1e9;
     for (int i = 0; i < 20 * kTries; ++i) {
-        const double begin = now();
-        if (!work()) return 0;
-        best = std::min(best, now() - begin);
+        const auto seconds = work();
+        if (!seconds) return 0;
+        best = std::min(best, *seconds);
     }
     return best;
 }
 
+std::optional<double> timed_submission(conformance::Target& t) {
+    const double begin = now();
+    if (!t.finish()) return {};
+    return now() - begin;
+}
+
 // The smallest operator there is.
-double measure_launch(conformance::Target& t) {
+void measure_launch(conformance::Target& t, Roofline& roofline) {
     Filler fill("launch");
     conformance::Case c;
     c.op = "add/1";
     c.args = {input(fill.value(VKS_F32, {1, 16}, 1)), input(fill.value(VKS_F32, {1, 16}, 1)), output(VKS_F32, {1, 16})};
     PlacedConstants none(t, c);
     OpTrial trial(t, none, c);
-    if (!trial.prepare()) return 0;
-    return best_time([&] { return trial.launch().has_value(); });
+    if (!trial.prepare()) return;
+    roofline.launch_s = best_time([&] { return trial.launch(); });
+    if (const StreamClock clock(t.plugin, t.stream); clock)
+        roofline.dispatch_s = best_time([&] { return trial.launch(clock); });
 }
 
 std::string file_name(const std::string& text) {
@@ -132,15 +144,15 @@ double Roofline::memory_bytes_per_s() const {
     return !read.empty() ? read.back().bytes_per_s : copy.empty() ? 0 : copy.back().bytes_per_s;
 }
 
-Bound Roofline::bound(double bytes, double flops) const {
-    Bound bound{launch_s, "launch"};
+Bound Roofline::bound(double bytes, double flops, bool device_clock) const {
+    Bound bound{device_clock ? dispatch_s : launch_s, "launch"};
     const double memory = memory_bytes_per_s() > 0 ? bytes / memory_bytes_per_s() : 0;
     if (memory > bound.seconds) bound = {memory, "memory"};
-    // The fastest products that keep what operators promise; integers don't.
+    // The fastest products that keep what operators promise; integers and sums in f16 don't.
     double fastest = 0;
     std::string name;
     for (const auto& [type, rate] : rates)
-        if (type != "i8" && rate > fastest) std::tie(fastest, name) = std::pair(rate, type);
+        if (type != "i8" && type != "f16" && rate > fastest) std::tie(fastest, name) = std::pair(rate, type);
     if (fastest > 0 && flops / fastest > bound.seconds) bound = {flops / fastest, name};
     return bound;
 }
@@ -154,8 +166,8 @@ Result<Roofline> measure_roofline(conformance::Target& target) {
         roofline.copy.push_back(rate);
     }
     measure_probes(target, roofline);
-    roofline.submit_s = best_time([&] { return target.finish(); });
-    roofline.launch_s = measure_launch(target);
+    roofline.submit_s = best_time([&] { return timed_submission(target); });
+    measure_launch(target, roofline);
     return roofline;
 }
 
@@ -201,9 +213,9 @@ Result<Roofline> roofline_of(conformance::Target& target) {
 }
 
 Json roofline_json(const Roofline& r) {
-    return {{"device", r.device},         {"driver", r.driver},     {"read", rates_json(r.read)},
-            {"copy", rates_json(r.copy)}, {"rates", Json(r.rates)}, {"submit_s", r.submit_s},
-            {"launch_s", r.launch_s}};
+    return {{"device", r.device},         {"driver", r.driver},        {"read", rates_json(r.read)},
+            {"copy", rates_json(r.copy)}, {"rates", Json(r.rates)},    {"submit_s", r.submit_s},
+            {"launch_s", r.launch_s},     {"dispatch_s", r.dispatch_s}};
 }
 
 std::optional<Roofline> roofline_from_json(const nlohmann::json& json) {
@@ -216,6 +228,7 @@ std::optional<Roofline> roofline_from_json(const nlohmann::json& json) {
         r.rates = json.at("rates").get<std::map<std::string, double>>();
         r.submit_s = json.at("submit_s");
         r.launch_s = json.at("launch_s");
+        r.dispatch_s = json.at("dispatch_s");
         return r;
     } catch (const nlohmann::json::exception&) {
         return {};
@@ -235,6 +248,7 @@ std::vector<Json> roofline_rows(const Roofline& r, const std::string& backend) {
     for (const auto& [type, rate] : r.rates) add(type, 0, rate / 1e9, type == "i8" ? "GOP/s" : "GFLOP/s");
     add("submit", 0, r.submit_s * 1e6, "us");
     add("launch", 0, r.launch_s * 1e6, "us");
+    if (r.dispatch_s > 0) add("dispatch", 0, r.dispatch_s * 1e6, "us");
     return rows;
 }
 

@@ -31,10 +31,12 @@ struct Roofline {
     std::vector<Rate> read, copy;         // by size, ascending; copies count what they read and what they write
     std::map<std::string, double> rates;  // "f32", "bf16", "i8": operations a second, a multiply-add being two
     double submit_s = 0, launch_s = 0;    // of nothing; of the smallest operator, submitted and waited for
+    double dispatch_s = 0;                // that operator by the device's clock; 0: it has none
 
     // Of the largest size: of memory, not of caches. 0: not known.
     double memory_bytes_per_s() const;
-    Bound bound(double bytes, double flops) const;
+    // `device_clock`: of times that are the device's.
+    Bound bound(double bytes, double flops, bool device_clock = false) const;
 };
 
 // Wants a device that nothing else uses. Errors: the device's.

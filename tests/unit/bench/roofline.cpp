@@ -17,9 +17,10 @@ Roofline example() {
     r.driver = "driver 1";
     r.read = {{1 << 20, 80e9}, {1 << 28, 20e9}};
     r.copy = {{1 << 28, 15e9}};
-    r.rates = {{"f32", 100e9}, {"bf16", 200e9}, {"i8", 900e9}};
+    r.rates = {{"f32", 100e9}, {"bf16", 200e9}, {"f16", 800e9}, {"i8", 900e9}};
     r.submit_s = 1e-6;
     r.launch_s = 5e-6;
+    r.dispatch_s = 2e-6;
     return r;
 }
 
@@ -31,6 +32,14 @@ TEST(Roofline, TheBoundIsWhatTakesLongest) {
     EXPECT_DOUBLE_EQ(r.bound(20e9, 1e9).seconds, 1);
     EXPECT_EQ(r.bound(1e9, 1e12).limit, "bf16");
     EXPECT_DOUBLE_EQ(r.bound(1e9, 1e12).seconds, 5);
+}
+
+// What a host's launch takes is no bound of times that the device's clock measured.
+TEST(Roofline, TheDevicesClockHasALaunchOfItsOwn) {
+    const Bound bound = example().bound(10, 10, true);
+    EXPECT_EQ(bound.limit, "launch");
+    EXPECT_DOUBLE_EQ(bound.seconds, 2e-6);
+    EXPECT_EQ(example().bound(20e9, 1e9, true).limit, "memory");
 }
 
 TEST(Roofline, WithoutReadsCopiesCount) {
@@ -63,7 +72,8 @@ TEST(Roofline, IsKeptByDeviceAndDriver) {
 TEST(Roofline, RowsHaveEveryFigure) {
     std::vector<std::string> what;
     for (const auto& row : roofline_rows(example(), "cpu")) what.push_back(row["what"]);
-    EXPECT_EQ(what, (std::vector<std::string>{"read", "read", "copy", "bf16", "f32", "i8", "submit", "launch"}));
+    EXPECT_EQ(what, (std::vector<std::string>{"read", "read", "copy", "bf16", "f16", "f32", "i8", "submit", "launch",
+                                              "dispatch"}));
 }
 
 TEST(Roofline, ProbesOfTheCpuPlugin) {
