@@ -20,6 +20,7 @@ libreadline-dev      line editing and history in chat
 liburing-dev         weights beyond a memory cap are read by io_uring
 libgtest-dev         tests: unit tests
 glslc                Vulkan: compiles the shaders
+libshaderc-dev       Vulkan: compiles shaders at run time, for bench shader
 spirv-tools          Vulkan: optimises and validates them
 spirv-headers        Vulkan: names of the parts of SPIR-V
 libvulkan-dev        Vulkan: headers; brings the loader

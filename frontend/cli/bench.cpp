@@ -33,6 +33,9 @@ void add_bench(CLI::App& program, Action& action) {
     add_bench_model(*bench, action);
     add_bench_ops(*bench, action);
     add_bench_roofline(*bench, action);
+    add_bench_shader(*bench, action);
+    add_bench_isa(*bench, action);
+    add_bench_tune(*bench, action);
     add_bench_compare(*bench, action);
     add_bench_report(*bench, action);
 }

@@ -11,6 +11,9 @@ namespace vks {
 void add_bench_model(CLI::App& bench, Action& action);
 void add_bench_ops(CLI::App& bench, Action& action);
 void add_bench_roofline(CLI::App& bench, Action& action);
+void add_bench_shader(CLI::App& bench, Action& action);
+void add_bench_isa(CLI::App& bench, Action& action);
+void add_bench_tune(CLI::App& bench, Action& action);
 void add_bench_compare(CLI::App& bench, Action& action);
 void add_bench_report(CLI::App& bench, Action& action);
 

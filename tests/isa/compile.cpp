@@ -14,13 +14,15 @@
 #include <nlohmann/json.hpp>
 #include <spirv/unified1/spirv.hpp>
 
+#include "frontend/bench/isa_figures.h"
+#include "frontend/bench/isa_shapes.h"
 #include "plugins/vulkan/device.h"
-#include "tests/isa/shapes.h"
 
 namespace vks::test {
 namespace {
 
 using namespace vks::vulkan;
+using Question = bench::IsaQuestion;
 using Statistics = std::map<std::string, uint64_t>;  // by the driver's names
 
 // What a compiler reports as a statistic is true, signed, unsigned or a double.
@@ -46,24 +48,6 @@ Statistics statistics(const vks_device& device, VkPipeline pipeline) {
         for (const VkPipelineExecutableStatisticKHR& s : found) all[s.name] = number(s);
     }
     return all;
-}
-
-// The first of these that the driver reports.
-std::optional<uint64_t> first_of(const Statistics& all, std::initializer_list<const char*> names) {
-    for (const char* name : names)
-        if (const auto found = all.find(name); found != all.end()) return found->second;
-    return std::nullopt;
-}
-
-// Everything a driver may call registers or private memory that didn't stay in registers: RADV, NVK, Turnip,
-// Honeykrisp, ANV.
-uint64_t spilled(const Statistics& all) {
-    uint64_t sum = 0;
-    for (const char* name : {"Spilled SGPRs", "Spilled VGPRs", "Scratch size", "Spills to mem", "Fills from mem",
-                             "SLM Size", "Spill count", "Fill count", "Scratch Memory Size", "STP Count", "LDP Count",
-                             "Spills to memory", "Fills from memory", "SLM size", "Spills", "Fills", "Scratch"})
-        sum += first_of(all, {name}).value_or(0);
-    return sum;
 }
 
 // Its name is younger than some SPIR-V headers.
@@ -143,7 +127,9 @@ public:
     }
 
     void add(const Op& op, const Question& question) {
-        const Signature signature{question.args, question.params.data(), question.params.size()};
+        std::vector<Arg> arguments;
+        for (const vks_tensor& t : question.args) arguments.push_back(args::at_maximum(t));
+        const Signature signature{arguments, question.params.data(), question.params.size()};
         const std::string complaint = op.check(signature);
         if (!complaint.empty()) return fail(question, complaint);
         const Recipe recipe = op.recipe(device_.caps(), signature);
@@ -183,21 +169,18 @@ private:
         } catch (const std::exception& e) {
             return fail(question, e.what());
         }
-        const auto registers =
-            first_of(all, {"VGPRs", "Number of GPRs", "Registers used", "GPRs", "Max Live Registers"});
-        const auto code = first_of(all, {"Code size", "Code Size", "Instruction Count"});
-        if (!registers || !code) {
+        const bench::IsaFigures figures = bench::isa_figures(all);
+        if (!figures.registers || !figures.code) {
             std::string names;
             for (const auto& [name, value] : all) names += " \"" + name + "\"=" + std::to_string(value);
             return fail(question, program.shader + ": an empty pipeline, or statistics of unknown names:" + names);
         }
-        if (spilled(all) > 0) fail(question, program.shader + " spills: " + numbers);
+        if (figures.spilled > 0) fail(question, program.shader + " spills: " + numbers);
         const auto show = [](std::optional<uint64_t> n) { return n ? std::to_string(*n) : std::string("-"); };
         std::printf("| %s | %s | %s | %s | %s | %" PRIu64 " | %s | %s | %s |\n", question.op.c_str(),
-                    program.shader.c_str(), numbers.c_str(), question.shape.c_str(), show(registers).c_str(),
-                    spilled(all), show(first_of(all, {"LDS size", "Workgroup Memory Size"})).c_str(),
-                    show(first_of(all, {"Subgroups per SIMD", "Max warps/SM", "Max Waves Per Core"})).c_str(),
-                    show(code).c_str());
+                    program.shader.c_str(), numbers.c_str(), question.shape.c_str(), show(figures.registers).c_str(),
+                    figures.spilled, show(figures.shared).c_str(), show(figures.waves).c_str(),
+                    show(figures.code).c_str());
         rows_.push_back({{"op", question.op},
                          {"shape", question.shape},
                          {"shader", program.shader},
@@ -223,7 +206,7 @@ int run(const std::string& options, const char* file) {
     // What e4m3 decodes to can't be tried here.
     vks_device device(gpu, "statistics=1;fp8=half;" + options);
     Table table(device);
-    const std::vector<Question> questions = deepseek_v3();
+    const std::vector<Question> questions = bench::deepseek_v3_questions();
     for (const Op* op : op_list()) {
         bool asked = false;
         for (const Question& question : questions) {

@@ -1,12 +1,14 @@
-#include "tests/isa/shapes.h"
+#include "frontend/bench/isa_shapes.h"
 
 #include <cstring>
 
-namespace vks::test {
+#include "backend/abi/ops.h"
+#include "frontend/bench/op_maker.h"
+
+namespace vks::bench {
 namespace {
 
-using args::Arg;
-using args::blocks;
+using Arg = vks_tensor;
 
 // config.json of the release.
 constexpr int64_t kHidden = 7168, kVocabulary = 129280, kHeads = 128, kNope = 128, kRope = 64, kV = 128, kLora = 512;
@@ -15,7 +17,7 @@ constexpr int64_t kContext = 16384;  // cache rows
 
 class Questions {
 public:
-    std::vector<Question> all;
+    std::vector<IsaQuestion> all;
 
     // One step of `tokens` with activations of type `act`.
     void step(uint32_t act, int64_t tokens) {
@@ -30,12 +32,7 @@ public:
 private:
     template <class... D>
     static Arg tensor(uint32_t dtype, D... dims) {
-        Arg a;
-        a.dtype = dtype;
-        a.rank = sizeof...(dims);
-        const int64_t all_dims[] = {dims...};
-        std::memcpy(a.dim, all_dims, sizeof all_dims);
-        return a;
+        return abi::tensor(dtype, {int64_t(dims)...});
     }
     template <class... D>
     Arg act(D... dims) const {
@@ -137,11 +134,11 @@ private:
 
 }  // namespace
 
-std::vector<Question> deepseek_v3() {
+std::vector<IsaQuestion> deepseek_v3_questions() {
     Questions questions;
     for (const uint32_t act : {uint32_t{VKS_BF16}, uint32_t{VKS_F32}})
         for (const int64_t tokens : {1, 4, 512}) questions.step(act, tokens);
     return std::move(questions.all);
 }
 
-}  // namespace vks::test
+}  // namespace vks::bench

@@ -4,17 +4,17 @@
 #include <string>
 #include <vector>
 
-#include "plugins/args/args.h"
+#include "backend/abi/plugin.hpp"
 
-namespace vks::test {
+namespace vks::bench {
 
-struct Question {
+struct IsaQuestion {
     std::string op;     // "rms_norm/1"
     std::string shape;  // "bf16 T=1 7168"
     std::vector<std::byte> params;
-    std::vector<args::Arg> args;
+    std::vector<vks_tensor> args;  // without buffers; varying dims at their maximum
 };
 
-std::vector<Question> deepseek_v3();
+std::vector<IsaQuestion> deepseek_v3_questions();
 
-}  // namespace vks::test
+}  // namespace vks::bench
