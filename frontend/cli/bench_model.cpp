@@ -158,7 +158,7 @@ Status run_bench_model(const BenchModelArgs& args) {
                                                   runtime->config().max_position_embeddings, engine.context)};
     MtpArgs mtp;
     mtp.drafts = wanted.drafts;
-    VKS_TRY(speculation_options(mtp, *runtime->checkpoint(), engine));
+    VKS_TRY(speculation_options(mtp, *runtime->checkpoint(), false, engine));
     VKS_TRY(runtime->start(engine));
     bench::ModelUnderTest model = describe(*runtime, options, args);
     model.chunk = engine.chunk;

@@ -71,6 +71,7 @@ nlohmann::ordered_json phase_json(const Phase& phase) {
 nlohmann::ordered_json mtp_json(const Generation& out) {
     const SpeculationStats& mtp = out.mtp;
     return {{"k", mtp.most},
+            {"adaptive", mtp.adapt},
             {"drafted", mtp.drafted},
             {"accepted", mtp.accepted},
             {"acceptance", mtp.acceptance()},
@@ -131,7 +132,9 @@ Status run_generate(const GenerateArgs& args) {
     EngineOptions engine = engine_options(args.common);
     engine.context = context;
     engine.chunk = args.chunk.value_or(engine.chunk);
-    VKS_ASSIGN(SpeculationOptions speculation, speculation_options(args.mtp, *runtime->checkpoint(), engine));
+    const bool worth_it = tokens < 0 || tokens > DraftLength::kFirstTrial;
+    const bool row_bits = worth_it && args.mtp.by_default(engine) && runtime->row_bits(engine.placement);
+    VKS_ASSIGN(SpeculationOptions speculation, speculation_options(args.mtp, *runtime->checkpoint(), row_bits, engine));
     VKS_TRY(runtime->start(engine));
 
     GenerateOptions options;

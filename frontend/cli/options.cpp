@@ -175,36 +175,40 @@ SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefau
 }
 
 void add_mtp_options(CLI::App& app, MtpArgs& args) {
-    add_value(app, "--mtp", "K|auto",
-              "Ids to draft a step with the model's MTP modules; auto: as many as pay. Default 0",
-              [&args](const std::string& text) -> Status {
-                  args.adapt = text == "auto";
-                  args.drafts = kMostAutoDrafts;
-                  if (args.adapt) return {};
-                  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), args.drafts);
-                  if (error == std::errc() && end == text.data() + text.size() && args.drafts >= 0 &&
-                      args.drafts <= kMostDrafts) {
-                      return {};
-                  }
-                  return usage_error("drafts", "--mtp", fmt::format("auto or an integer from 0 to {}", kMostDrafts),
-                                     quote(text, 40));
-              });
+    add_value(
+        app, "--mtp", "K|auto",
+        "Ids to draft a step with the model's MTP modules; auto: as many as pay; 0: none. Default auto on the CPU, "
+        "0 where drafts may change a bit of the logits and under --memory",
+        [&args](const std::string& text) -> Status {
+            args.adapt = text == "auto";
+            int64_t drafts = kMostAutoDrafts;
+            const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), drafts);
+            args.drafts = drafts;
+            if (args.adapt ||
+                (error == std::errc() && end == text.data() + text.size() && drafts >= 0 && drafts <= kMostDrafts)) {
+                return {};
+            }
+            return usage_error("drafts", "--mtp", fmt::format("auto or an integer from 0 to {}", kMostDrafts),
+                               quote(text, 40));
+        });
     add_choice(app, "--mtp-accept", "same", "rejection",
                "Which drafts stand: same (default): those that sampling gives anyway; rejection: more, by rejection "
                "sampling",
                args.rejection);
 }
 
-Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint,
+Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint, bool row_bits,
                                                EngineOptions& engine) {
     SpeculationOptions options;
     const int64_t modules = checkpoint.config().num_nextn_predict_layers;
-    if (modules == 0 && args.drafts > 0 && !args.adapt) {
+    const int64_t drafts = args.drafts.value_or(args.by_default(engine) && row_bits ? kMostAutoDrafts : 0);
+    if (modules == 0 && args.drafts && drafts > 0 && !args.adapt) {
         return bad_input("drafts (--mtp): wanted a model with MTP modules, found none in {}",
                          checkpoint.dir().string());
     }
-    options.most = modules > 0 ? args.drafts : 0;
-    options.adapt = args.adapt;
+    options.most = modules > 0 ? drafts : 0;
+    options.only_row_bits = !args.drafts;
+    options.adapt = options.most > 0 && (args.adapt || options.only_row_bits);
     options.rule = args.rejection ? AcceptRule::kRejection : AcceptRule::kSame;
     engine.draft = options.most;
     engine.mtp = static_cast<int>(std::min(modules, options.most));

@@ -61,12 +61,15 @@ SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefau
 
 // --mtp and --mtp-accept.
 struct MtpArgs {
-    int64_t drafts = 0;
+    std::optional<int64_t> drafts;
     bool adapt = false, rejection = false;
+    // Nothing is said: as many as pay, where that changes no bit. Caps of --memory are for the model alone.
+    bool by_default(const EngineOptions& engine) const { return !drafts && !rejection && engine.memory.empty(); }
 };
 void add_mtp_options(CLI::App& app, MtpArgs& args);
-// What they mean for this model; `engine` gets the modules it takes. Error: drafts without a module to make them.
-Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint,
+// What they mean for this model, on devices with or without vks.row_bits/1; `engine` gets the modules it takes.
+// Error: drafts without a module to make them.
+Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint, bool row_bits,
                                                EngineOptions& engine);
 
 }  // namespace vks

@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -27,6 +28,18 @@ constexpr Count kCounts[] = {{"pipelines", &vks_stats::pipelines},
                              {"last_dispatches", &vks_stats::last_dispatches},
                              {"last_barriers", &vks_stats::last_barriers}};
 
+// "81 %", of several places "68 %; by place 81, 55".
+std::string percent_by_place(const SpeculationStats& mtp) {
+    std::string text = fmt::format("{:.0f} %", 100 * mtp.acceptance());
+    if (mtp.drafted_at.size() < 2) return text;
+    for (size_t i = 0; i < mtp.drafted_at.size(); ++i) {
+        const auto drafted = static_cast<double>(std::max<int64_t>(1, mtp.drafted_at[i]));
+        text += fmt::format("{} {:.0f}", i == 0 ? "; by place" : ",",
+                            100 * static_cast<double>(mtp.accepted_at[i]) / drafted);
+    }
+    return text;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, TokenizerUse use) {
@@ -43,12 +56,27 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, Tok
     return runtime;
 }
 
+Registry& Runtime::registry() {
+    if (!registry_) registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
+    return *registry_;
+}
+
+bool Runtime::row_bits(const Placement& placement) {
+    std::vector<std::string> names = placement.backends;
+    for (const auto& [op, backend] : placement.op_backend) names.push_back(backend);
+    return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+        const auto entries = registry().select(name);
+        return entries && std::all_of(entries->begin(), entries->end(), [](const DeviceEntry* entry) {
+                   return promises_row_bits(*entry->plugin->table);
+               });
+    });
+}
+
 Status Runtime::start(const EngineOptions& wanted) {
     EngineOptions engine = wanted;
     if (!engine.placement.op_backend.empty()) VKS_TRY(drop_unused(engine));
-    registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
     if (!options_.trace_file.empty()) trace_ = std::make_unique<Trace>();
-    VKS_ASSIGN(engine_, Engine::create(checkpoint_, *registry_, engine, trace_.get()));
+    VKS_ASSIGN(engine_, Engine::create(checkpoint_, registry(), engine, trace_.get()));
     warnings_.insert(warnings_.end(), engine_->warnings().begin(), engine_->warnings().end());
     if (options_.explain) write_stderr(engine_->explain());
     return {};
@@ -234,10 +262,10 @@ std::string phases_text(const Generation& out) {
     text += "\n";
     if (out.mtp.drafted > 0) {
         text += fmt::format(
-            "drafts:    {} of {} accepted ({:.0f} %), {:.2f} tokens a step; {:.2f} s drafting, {:.2f} s "
-            "verifying\n",
-            out.mtp.accepted, out.mtp.drafted, 100 * out.mtp.acceptance(), out.tokens_per_step(), out.mtp.draft_seconds,
-            out.mtp.verify_seconds);
+            "drafts:    {} of {} accepted ({}), {:.2f} tokens a step; {:.2f} s drafting, {:.2f} s verifying, {:.2f} s "
+            "taking back\n",
+            out.mtp.accepted, out.mtp.drafted, percent_by_place(out.mtp), out.tokens_per_step(), out.mtp.draft_seconds,
+            out.mtp.verify_seconds, out.mtp.rollback_seconds);
     }
     return text;
 }

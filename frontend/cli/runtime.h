@@ -16,12 +16,14 @@ namespace vks {
 
 enum class TokenizerUse { kNone, kIfThere, kRequired };
 
-// Not thread-safe. open(), start(), engine(), finish(), print_warnings(), in this order.
+// Not thread-safe. open(), row_bits(), start(), engine(), finish(), print_warnings(), in this order.
 class Runtime {
 public:
     // Opens the checkpoint and the tokenizer. `options` is borrowed.
     static Result<std::unique_ptr<Runtime>> open(const CommonOptions& options, TokenizerUse use);
 
+    // Whether all devices that `placement` names promise vks.row_bits/1. Loads plugins.
+    bool row_bits(const Placement& placement);
     // Loads plugins and makes the engine; prints the plans under --explain. Context, chunk and outputs are the
     // caller's, in `engine`.
     Status start(const EngineOptions& wanted);
@@ -62,6 +64,7 @@ private:
     // A line per device that counts.
     std::string stats_lines() const;
     explicit Runtime(const CommonOptions& options) : options_(options) {}
+    Registry& registry();
     // Takes operators that no graph of the run has out of --op, with a warning each: their backend need not exist.
     Status drop_unused(EngineOptions& engine);
 

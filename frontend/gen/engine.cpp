@@ -65,6 +65,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     VKS_ASSIGN(std::vector<PlanRequest> requests, engine->requests(engine->placement_));
     engine->plans_ = std::make_unique<PlanSet>();
     VKS_TRY(engine->plans_->make(std::move(requests)));
+    engine->row_bits_ = engine->find_row_bits();
     VKS_TRY(engine->check_caps());
     engine->limit_memory();
     engine->note_peak(engine->bytes_by_device());
@@ -270,6 +271,18 @@ Result<std::vector<float>> Engine::cache(int64_t layer, int64_t first, int64_t c
     std::vector<float> values;
     append_floats(raw, value.dtype, values);
     return values;
+}
+
+bool Engine::find_row_bits() const {
+    const Plan *few = plan(0, kFew), *single = plan(0, kSingle);
+    if (!few || few->report.size() != single->report.size()) return false;
+    std::set<const Device*> used;
+    for (size_t i = 0; i < few->report.size(); ++i) {
+        const Device* device = few->devices[few->report[i].device].device;
+        if (device != single->devices[single->report[i].device].device) return false;
+        used.insert(device);
+    }
+    return std::all_of(used.begin(), used.end(), [](const Device* d) { return promises_row_bits(d->plugin()); });
 }
 
 std::map<std::string, std::string> Engine::where() const {

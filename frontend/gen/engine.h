@@ -116,6 +116,10 @@ public:
     // Under options().check; else null.
     const conformance::Checker* checker() const { return checker_.get(); }
 
+    // Whether logits of an id have the same bits from a verify() of it alone and from one of several: the devices
+    // promise as much, and both run on the same ones.
+    bool row_bits() const { return row_bits_; }
+
     // What ran where: "fp8_gemm" -> "cpu".  Several devices: "cpu,vulkan".
     std::map<std::string, std::string> where() const;
     // The plans' node reports, one line each.
@@ -165,6 +169,7 @@ private:
     std::vector<std::string> with_fallback(std::vector<std::string> backends);
     Device* capped(const std::string& name) const;
     Status keep_within_caps(std::vector<PlanRequest>& requests);
+    bool find_row_bits() const;
     Status check_caps() const;
     void limit_memory();
     uint64_t bytes_beside_weights(const Device& device) const;
@@ -190,6 +195,7 @@ private:
     std::unique_ptr<PlanBuilder> building_;
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt
+    bool row_bits_ = false;
     std::vector<std::string> warnings_;
     int64_t position_ = 0;           // of the last step
     std::vector<std::byte> hidden_;  // final_norm of the last step of a module, for the next one

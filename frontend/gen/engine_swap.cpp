@@ -92,6 +92,7 @@ void Engine::exchange(std::unique_ptr<PlanSet> next) {
     keep_statistics();
     executor_->page(nullptr);
     plans_ = std::move(next);
+    row_bits_ = find_row_bits();
     limit_memory();
 }
 

@@ -114,11 +114,15 @@ Result<bool> Generator::prefill(std::span<const int32_t> prompt, const GenerateH
     while (sequence_.run_count() < std::ssize(prompt)) {
         if (is_set(hooks.interrupted)) return false;
         VKS_TRY(sequence_.run(std::min(engine_.options().chunk, std::ssize(prompt) - sequence_.run_count())));
-        VKS_TRY(sequence_.catch_up(sequence_.run_count()));
+        // Whether drafts will be wanted isn't known yet.
+        if (!speculation_.adapt || sequence_.keeps_much()) VKS_TRY(sequence_.catch_up(sequence_.run_count()));
         out.prefill = {sequence_.run_count() - out.reused, seconds_since(start)};
         note_recoveries(out);
         if (hooks.prefilled) hooks.prefilled(out.prefill.tokens, total);
     }
+    // A module is a layer and little else. The first steps of a process take long.
+    const double part = double(engine_.options().mtp) / double(engine_.config().num_hidden_layers);
+    length_.expect_row(part * out.prefill.seconds / double(std::max<int64_t>(1, out.prefill.tokens)), part);
     return true;
 }
 
@@ -155,6 +159,7 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
         note_recoveries(out);
         VKS_ASSIGN(const int32_t id, speculator.next());
         out.ids.push_back(id);
+        if (hooks.row) hooks.row(speculator.row());
         const int64_t done = std::ssize(out.ids);
         if (done == 1) first_token = Clock::now();
         if (done > 1) out.decode = {done - 1, seconds_since(first_token)};

@@ -41,6 +41,7 @@ struct GenerateOptions {
 struct GenerateHooks {
     std::function<Status(std::string_view)> text;  // the next piece of text, whole UTF-8 characters; its error ends all
     std::function<void(int64_t, int64_t)> prefilled;  // tokens of the prompt done, and in all
+    std::function<void(std::span<const float>)> row;  // the logits that gave the next id
     const std::atomic<bool>* interrupted = nullptr;   // looked at between steps
 };
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "backend/abi/draft/row_bits.h"
+
 namespace vks {
 
 std::string Placement::text() const {
@@ -9,6 +11,10 @@ std::string Placement::text() const {
     for (const auto& [op, backend] : op_backend) text += fmt::format("; {}={}", op, backend);
     if (!prefill.empty()) text += fmt::format("; prefill={}", fmt::join(prefill, ","));
     return text;
+}
+
+bool promises_row_bits(const vks_plugin& plugin) {
+    return find_extension(plugin, VKS_ROW_BITS_ID, sizeof(vks_row_bits)) != nullptr;
 }
 
 Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,

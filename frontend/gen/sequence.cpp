@@ -13,13 +13,12 @@ Sequence::Sequence(Engine& engine, int modules)
 
 int64_t Sequence::begin(std::span<const int32_t> prompt) {
     const auto differ = std::mismatch(prompt.begin(), prompt.end(), ids_.begin(), ids_.end()).first;
-    truncate(differ - prompt.begin());
+    const int64_t common = std::min(differ - prompt.begin(), std::ssize(prompt) - 1);
+    std::vector<int64_t> left;
+    for (int64_t k = 0; k < std::ssize(rows_); ++k) left.push_back(std::max<int64_t>(0, common - k));
+    lose(left);
     ids_.assign(prompt.begin(), prompt.end());
-    // All go on from the same row: what the main model gave for earlier ones is no longer there.
-    const int64_t start = std::min(*std::min_element(rows_.begin(), rows_.end()), std::ssize(prompt) - 1);
-    std::fill(rows_.begin(), rows_.end(), start);
-    for (Hidden& hidden : hidden_) hidden = {start, {}};
-    return start;
+    return rows_[0];
 }
 
 void Sequence::truncate(int64_t size) {

@@ -35,8 +35,8 @@ public:
     // Rows of module k's cache that are right.
     int64_t rows(int k) const { return rows_[size_t(k)]; }
 
-    // The sequence becomes `prompt`, of which what every cache already has needn't run again: how many that are. At
-    // least the last one stays to be run.
+    // The sequence becomes `prompt`, of which what the main model's cache already has needn't run again, as far as
+    // modules lack nothing for theirs: how many that are. At least the last one stays to be run.
     int64_t begin(std::span<const int32_t> prompt);
     void push(int32_t id) { ids_.push_back(id); }
     // Takes back the ids from `size` on, and all that depends on them.
@@ -57,6 +57,8 @@ public:
     std::vector<Recovery> recoveries() { return std::exchange(recoveries_, {}); }
     // How many rows module 1 is behind.
     int64_t behind() const { return rows_.size() > 1 ? rows_[0] - rows_[1] : 0; }
+    // So many that what is kept for them is worth being rid of.
+    bool keeps_much() const { return behind() * int64_t(engine_.hidden_bytes()) > kMostKept; }
     // A draft's logits: what follows the ids, at least one of which was pushed since the last step. One module after
     // the other predicts one id further; after the last module comes itself, on its own output at the next row.
     Result<std::vector<float>> draft();
@@ -64,6 +66,7 @@ public:
     Engine& engine() { return engine_; }
 
 private:
+    static constexpr int64_t kMostKept = int64_t{64} << 20;
     // Rows [first, first + bytes / width) of final norms.
     struct Hidden {
         int64_t first = 0;

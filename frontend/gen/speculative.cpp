@@ -51,6 +51,7 @@ Speculator::Speculator(Sequence& sequence, Sampler& sampler, const SpeculationOp
       clock_(options.clock ? options.clock : machine_seconds),
       vocab_(size_t(sequence.engine().config().vocab_size)) {
     stats_.most = options.most;
+    stats_.adapt = options.adapt;
 }
 
 bool Speculator::by_rejection() const {
@@ -63,7 +64,7 @@ Status Speculator::begin() {
     base_ = std::ssize(sequence_.ids());
     at_ = next_ = 0;
     used_up_ = false;
-    verify_seconds_.reset();
+    last_.reset();
     return {};
 }
 
@@ -94,20 +95,36 @@ Status Speculator::draft(int64_t count) {
     return {};
 }
 
+int64_t Speculator::count_drafts(int64_t most) {
+    if (!options_.adapt) return std::min(most, options_.most);
+    if (most == 0 || (options_.only_row_bits && !sequence_.engine().row_bits())) return 0;
+    return std::min(most, length_.choose(sequence_.behind() > options_.most + 1 ? sequence_.behind() : 0));
+}
+
+// Rows that modules lack after steps without drafts; no part of what a draft costs.
+Status Speculator::catch_up(int64_t count) {
+    const bool wanted = count > 0 && sequence_.behind() > options_.most + 1;
+    if (!wanted && !sequence_.keeps_much()) return {};
+    const double start = clock_();
+    last_->rows = sequence_.behind() - 1;
+    VKS_TRY(sequence_.catch_up(sequence_.run_count() - 1));
+    last_->row_seconds = clock_() - start;
+    stats_.draft_seconds += last_->row_seconds;
+    return {};
+}
+
 Status Speculator::step(int64_t most) {
-    const int64_t count = std::min(most, options_.adapt ? length_.choose() : options_.most);
+    const int64_t count = count_drafts(most);
     base_ = std::ssize(sequence_.ids());
-    if (count > 0 && sequence_.behind() > options_.most + 1) {
-        const double start = clock_();  // after steps without drafts; no part of what a draft costs
-        VKS_TRY(sequence_.catch_up(sequence_.run_count() - 1));
-        stats_.draft_seconds += clock_() - start;
-    }
+    last_.emplace();
+    VKS_TRY(catch_up(count));
     VKS_TRY(draft(count));
     const double start = clock_();
     VKS_TRY(sequence_.verify());
     rows_ = sequence_.take_logits();
-    verify_seconds_ = clock_() - start;
-    stats_.verify_seconds += *verify_seconds_;
+    last_->draft_seconds = draft_seconds_;
+    last_->verify_seconds = clock_() - start;
+    stats_.verify_seconds += last_->verify_seconds;
     ++stats_.steps;
     stats_.drafted += count;
     stats_.drafted_at.resize(std::max(stats_.drafted_at.size(), size_t(count)));
@@ -134,7 +151,9 @@ void Speculator::end_step(int64_t position) {
     sequence_.truncate(position);
     stats_.rollback_seconds += clock_() - start;
     used_up_ = true;
-    if (verify_seconds_) length_.record(int64_t(at_), draft_seconds_, *verify_seconds_);
+    if (!last_) return;
+    last_->accepted = int64_t(at_);
+    length_.record(*last_);
 }
 
 Result<int32_t> Speculator::next() {

@@ -23,6 +23,7 @@ enum class AcceptRule {
 struct SpeculationOptions {
     int64_t most = 0;    // drafts a step; wants an engine with options.draft as large and at least one MTP module
     bool adapt = false;  // only as many of them as pay
+    bool only_row_bits = false;  // adapt, but draft nothing where that may change a bit: Engine::row_bits()
     AcceptRule rule = AcceptRule::kSame;
     std::function<double()> clock;  // seconds; empty: the machine's
     // Verified instead of what was drafted for a position: replays known drafts, for benchmarks and tests.
@@ -32,7 +33,8 @@ struct SpeculationOptions {
 };
 
 struct SpeculationStats {
-    int64_t most = 0;   // of the options
+    int64_t most = 0;  // of the options, as is
+    bool adapt = false;
     int64_t steps = 0;  // of the main model after the prompt
     int64_t drafted = 0, accepted = 0;
     std::vector<int64_t> drafted_at, accepted_at;  // by place of the draft within its step
@@ -70,6 +72,8 @@ public:
     const SpeculationStats& stats() const { return stats_; }
 
 private:
+    int64_t count_drafts(int64_t most);
+    Status catch_up(int64_t count);
     Status draft(int64_t count);
     Result<int32_t> choose_draft(std::span<const float> logits, int64_t position);
     Result<int32_t> judge(int64_t position, const int32_t* drafted);
@@ -88,7 +92,7 @@ private:
     bool used_up_ = true;
     std::vector<std::vector<double>> draft_probabilities_;  // under kRejection
     std::vector<double> draft_seconds_;                     // of the last step's drafts
-    std::optional<double> verify_seconds_;                  // of the last step; none: that was the prompt's
+    std::optional<DraftedStep> last_;                       // the last step; none: that was the prompt's
     SpeculationStats stats_;
 };
 

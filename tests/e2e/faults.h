@@ -2,6 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -20,6 +21,9 @@ inline Ran generate_with_fault(const std::string& fault, std::vector<std::string
                                           "--temp",       "0",        "--math",
                                           "f32",          "--json",   "--ignore-eos"};
     arguments.insert(arguments.end(), options.begin(), options.end());
+    // How many steps there are isn't left to the clock.
+    if (std::find(options.begin(), options.end(), "--mtp") == options.end())
+        arguments.insert(arguments.end(), {"--mtp", "0"});
     RunOptions run;
     run.env["VKSEEK_FAULT"] = fault;
     if (fault.find("plugin=vulkan") != std::string::npos && fault.find("hang") != std::string::npos)

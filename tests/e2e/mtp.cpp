@@ -7,6 +7,7 @@
 
 #include "tests/e2e/goldens.h"
 #include "tests/support/paths.h"
+#include "tests/support/plugins.h"
 #include "tests/support/run_program.h"
 #include "tests/support/temp_dir.h"
 
@@ -38,8 +39,8 @@ TEST(Mtp, IdsAndLogitsAreTheSameWithAndWithout) {
         for (const char* temperature : {"0", "0.8"}) {
             const std::vector<std::string> options = {"--ids",     "0,5,17,3,99", "-n", "40",          "--temp",
                                                       temperature, "--seed",      "3",  "--ignore-eos"};
-            const auto plain = generate(model.dir, options);
-            for (const char* drafts : {"0", "1", "2", "4", "auto"}) {
+            const auto plain = generate(model.dir, joined(options, {"--mtp", "0"}));
+            for (const char* drafts : {"1", "2", "4", "auto"}) {
                 SCOPED_TRACE(testing::Message() << model.dir << " " << temperature << " " << drafts);
                 const auto json = generate(model.dir, joined(options, {"--mtp", drafts}));
                 EXPECT_EQ(json["ids"], plain["ids"]);
@@ -53,6 +54,77 @@ TEST(Mtp, IdsAndLogitsAreTheSameWithAndWithout) {
         if (model.dir != kNano.dir) {  // whose modules know nothing
             EXPECT_GT(accepted, 0) << model.dir;
         }
+    }
+}
+
+// Under the default arithmetic, too, the CPU plugin gives a row the same bits among others and alone.
+TEST(Mtp, HalfIsTheSameWithAndWithout) {
+    for (const Model& model : {kMicro, kNano, kDemo}) {
+        const std::vector<std::string> options = {"generate", "-m",     model.dir, "--ids", "0,5,17,3,99",
+                                                  "-n",       "40",     "--temp",  "0.8",   "--seed",
+                                                  "3",        "--json", "--mtp",   "0",     "--ignore-eos"};
+        std::string plain;
+        for (const char* drafts : {"0", "1", "4", "auto"}) {
+            std::vector<std::string> with = options;
+            *(std::find(with.begin(), with.end(), "--mtp") + 1) = drafts;
+            const auto json = nlohmann::json::parse(run_program(with).out, nullptr, false);
+            const std::string found = json["ids"].dump() + json["logits_hash"].dump();
+            if (plain.empty()) plain = found;
+            EXPECT_EQ(found, plain) << model.dir << " " << drafts;
+        }
+    }
+}
+
+TEST(Mtp, AutoIsTheDefaultWhereItChangesNoBit) {
+    const std::vector<std::string> options = {"--ids", "0,5,17", "-n", "40", "--temp", "0.8", "--ignore-eos"};
+    const auto plain = generate(kDemo.dir, joined(options, {"--mtp", "0"}));
+    EXPECT_EQ(plain["mtp"]["k"], 0);
+    EXPECT_EQ(plain["mtp"]["adaptive"], false);
+    const auto with = generate(kDemo.dir, options);
+    EXPECT_EQ(with["mtp"]["k"], 4);
+    EXPECT_EQ(with["mtp"]["adaptive"], true);
+    EXPECT_EQ(with["ids"], plain["ids"]);
+    EXPECT_EQ(with["logits_hash"], plain["logits_hash"]);
+    const std::vector<std::vector<std::string>> off = {{"--memory", "cpu=1G"},
+                                                       {"--mtp-accept", "rejection"},
+                                                       {"--plugin-dir", test_dir(), "--backend", "remote,cpu"},
+                                                       {"--plugin-dir", test_dir(), "--op", "rms_norm=remote"}};
+    for (const auto& more : off) EXPECT_EQ(generate(kDemo.dir, joined(options, more))["mtp"]["k"], 0) << more.front();
+    EXPECT_EQ(generate(kDemo.dir, {"--ids", "0,5,17", "-n", "8"})["mtp"]["k"], 0);
+}
+
+// The default leaves off where operators come to run where no such promise is made.
+TEST(Mtp, TheDefaultDraftsNothingAfterASwapElsewhere) {
+    const auto json = generate(kMicro.dir, {"--ids", "0,5,17", "-n", "60", "--temp", "0", "--ignore-eos",
+                                            "--plugin-dir", test_dir(), "--swap", "0=remote,cpu"});
+    EXPECT_EQ(json["mtp"]["k"], 4);
+    EXPECT_EQ(json["mtp"]["drafted"], 0);
+    EXPECT_EQ(json["swaps"].size(), 1U);
+}
+
+// Whatever else a run is asked for. "remote" has memory of its own.
+TEST(Mtp, WithWhatElseThereIs) {
+    for (const Model& model : {kMicro, kNano}) {
+        const std::vector<std::string> base = {"--ids",   "0,5,17,3,99,7,7", "-n", "24",           "--temp",
+                                               "0.8",     "--seed",          "5",  "--ignore-eos", "--plugin-dir",
+                                               test_dir()};
+        const auto plain = generate(model.dir, joined(base, {"--mtp", "0"}));
+        const std::vector<std::vector<std::string>> others = {
+            {"--chunk", "2"},
+            {"--check", "1"},
+            {"--prefill", "remote,cpu", "--chunk", "3"},
+            {"--swap", "6=remote,cpu", "--swap", "11=cpu", "--swap", "17:rms_norm=remote"},
+            {"--memory", "cpu=1G"}};
+        for (const auto& other : others)
+            for (const char* drafts : {"1", "2", "4", "auto"}) {
+                SCOPED_TRACE(testing::Message() << model.dir << " " << other.front() << " " << drafts);
+                const auto json = generate(model.dir, joined(joined(base, other), {"--mtp", drafts}));
+                EXPECT_EQ(json["ids"], plain["ids"]);
+                EXPECT_EQ(json["refused_swaps"], nlohmann::json::array());
+                if (other.front() == "--check") {
+                    EXPECT_EQ(json["checks"]["disagreements"], nlohmann::json::array());
+                }
+            }
     }
 }
 
@@ -159,7 +231,8 @@ TEST(Mtp, ChatAnswersAreTheSame) {
         EXPECT_EQ(ran.status, 0) << ran.err;
         return ran;
     };
-    const std::string plain = chat({}).out;
+    const std::string plain = chat({"--mtp", "0"}).out;
+    EXPECT_EQ(chat({}).out, plain);
     for (const char* drafts : {"1", "3", "auto"}) EXPECT_EQ(chat({"--mtp", drafts}).out, plain) << drafts;
     EXPECT_NE(chat({"--mtp", "2"}).err.find("drafts: "), std::string::npos);
 }

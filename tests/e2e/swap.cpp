@@ -21,7 +21,7 @@ Options joined(Options a, const Options& b) {
     return a;
 }
 
-const Options kNano = {"-m", data("nano-fp8/checkpoint"), "--ids", "5,9,2,7,7,1,30,4"};
+const Options kNano = {"-m", data("nano-fp8/checkpoint"), "--ids", "5,9,2,7,7,1,30,4", "--mtp", "0"};
 const Options kDemo = {"-m", VKS_DEMO_MODEL, "-p", "libsound-dev: "};
 const Options kMtp = {"-m", data("micro-mtp2/checkpoint"), "--ids", "5,9,2,7,7,1,3,4", "--mtp", "2"};
 

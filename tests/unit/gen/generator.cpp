@@ -1,7 +1,6 @@
 // Generating with drafts: the ids, the text and the end are those of a run that drafts nothing.
 #include "frontend/gen/generator.h"
 
-#include <cstdlib>
 #include <random>
 #include <utility>
 
@@ -63,39 +62,6 @@ protected:
     Engine& engine() { return *made_.engine; }
     test::TestEngine made_;
 };
-
-// $VKSEEK_TEST_PROMPTS says how many prompts, for a longer run.
-TEST_P(Drafting, IdsNeverDependOnDrafts) {
-    const char* wanted = std::getenv("VKSEEK_TEST_PROMPTS");
-    const int prompts = wanted ? std::atoi(wanted) : 12;
-    std::mt19937 random(42);
-    int64_t drafted = 0, accepted = 0;
-    for (int i = 0; i < prompts; ++i) {
-        std::vector<int32_t> prompt(1 + random() % 40);
-        for (int32_t& id : prompt) id = int32_t(random() % uint32_t(engine().config().vocab_size));
-        for (const double temperature : {0.0, 0.8}) {
-            GenerateOptions options;
-            options.max_tokens = 20;
-            options.sampling.temperature = temperature;
-            options.sampling.seed = random();
-            const Generation plain = generate(engine(), {}, prompt, options);
-            ASSERT_EQ(plain.ids.size(), 20U);
-            for (const SpeculationOptions& with : {drafts(1), drafts(2), drafts(4), drafts(4, true)}) {
-                SCOPED_TRACE(testing::Message() << "prompt " << i << ", temperature " << temperature << ", drafts "
-                                                << with.most << (with.adapt ? ", adaptive" : ""));
-                const Generation out = generate(engine(), with, prompt, options);
-                expect_same(out, plain);
-                drafted += out.mtp.drafted;
-                accepted += out.mtp.accepted;
-            }
-            if (HasFailure()) return;
-        }
-    }
-    EXPECT_GT(drafted, prompts * 100);
-    EXPECT_LT(accepted, drafted);
-    RecordProperty("accepted", std::to_string(accepted));
-    RecordProperty("drafted", std::to_string(drafted));
-}
 
 // What sampling looks back at: accepted drafts count as ids seen, others don't.
 TEST_P(Drafting, PenaltiesSeeTheSameIds) {

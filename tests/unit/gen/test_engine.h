@@ -22,7 +22,7 @@ inline TestEngine test_engine(const std::filesystem::path& dir, EngineOptions op
     auto checkpoint = Checkpoint::open(dir);
     CHECK(checkpoint, "{}", checkpoint.error().text);
     options.half = false;
-    options.placement.backends = {"cpu"};
+    if (options.placement == Placement()) options.placement.backends = {"cpu"};
     options.threads = 1;
     TestEngine made;
     made.registry = std::make_unique<Registry>(plugins);
@@ -53,7 +53,7 @@ struct DraftingModel {
     }
 };
 inline const DraftingModel kMicro = {"micro", "micro-mtp2/checkpoint", 2}, kNano = {"nano", "nano-fp8/checkpoint", 1},
-                           kDemo = {"demo", VKS_DEMO_MODEL, 1};
+                           kBf16 = {"bf16", "nano-bf16/checkpoint", 1}, kDemo = {"demo", VKS_DEMO_MODEL, 1};
 inline const auto drafting_models = testing::Values(kMicro, kNano, kDemo);
 inline std::string drafting_name(const testing::TestParamInfo<DraftingModel>& info) {
     return info.param.name;
