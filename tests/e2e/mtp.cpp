@@ -96,7 +96,7 @@ TEST(Mtp, AutoIsTheDefaultWhereItChangesNoBit) {
 // The default leaves off where operators come to run where no such promise is made.
 TEST(Mtp, TheDefaultDraftsNothingAfterASwapElsewhere) {
     const auto json = generate(kMicro.dir, {"--ids", "0,5,17", "-n", "60", "--temp", "0", "--ignore-eos",
-                                            "--plugin-dir", test_dir(), "--swap", "0=remote,cpu"});
+                                            "--plugin-dir", test_dir(), "--backend", "cpu", "--swap", "0=remote,cpu"});
     EXPECT_EQ(json["mtp"]["k"], 4);
     EXPECT_EQ(json["mtp"]["drafted"], 0);
     EXPECT_EQ(json["swaps"].size(), 1U);

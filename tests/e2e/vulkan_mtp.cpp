@@ -23,26 +23,30 @@ nlohmann::json generate(const char* model, const std::vector<std::string>& optio
 }
 
 TEST(VulkanMtp, GivesTheSameIds) {
-    const std::vector<std::vector<std::string>> others = {
-        {}, {"--chunk", "2"}, {"--check", "1"}, {"--prefill", "cpu"}, {"--swap", "5=cpu", "--swap", "11=vulkan"}};
     for (const char* model : {"micro-mtp2/checkpoint", "nano-fp8/checkpoint"}) {
         const auto plain = generate(model, {});  // where nothing is said, nothing is drafted
         EXPECT_EQ(plain["mtp"]["k"], 0);
-        for (const auto& other : others)
-            for (const char* drafts : {"1", "4", "auto"}) {
-                SCOPED_TRACE(testing::Message() << model << " " << (other.empty() ? "" : other[0]) << " " << drafts);
-                std::vector<std::string> options = other;
-                options.insert(options.end(), {"--mtp", drafts});
-                const auto json = generate(model, options);
-                EXPECT_EQ(json["ids"], plain["ids"]);
-                EXPECT_EQ(json["refused_swaps"], nlohmann::json::array());
-                if (drafts != std::string("auto")) {
-                    EXPECT_GT(json["mtp"]["drafted"], 0);
-                }
-                if (!other.empty() && other[0] == "--check") {
-                    EXPECT_EQ(json["checks"]["disagreements"], nlohmann::json::array());
-                }
-            }
+        for (const char* drafts : {"1", "4", "auto"})
+            EXPECT_EQ(generate(model, {"--mtp", drafts})["ids"], plain["ids"]) << model << " " << drafts;
+    }
+}
+
+TEST(VulkanMtp, WithWhatElseThereIs) {
+    const char* model = "micro-mtp2/checkpoint";
+    const auto plain = generate(model, {});
+    const std::vector<std::vector<std::string>> others = {
+        {"--chunk", "2"}, {"--check", "1"}, {"--prefill", "cpu"}, {"--swap", "5=cpu", "--swap", "11=vulkan"}};
+    for (const auto& other : others) {
+        SCOPED_TRACE(other[0]);
+        std::vector<std::string> options = other;
+        options.insert(options.end(), {"--mtp", "3"});
+        const auto json = generate(model, options);
+        EXPECT_EQ(json["ids"], plain["ids"]);
+        EXPECT_EQ(json["refused_swaps"], nlohmann::json::array());
+        EXPECT_GT(json["mtp"]["drafted"], 0);
+        if (other[0] == "--check") {
+            EXPECT_EQ(json["checks"]["disagreements"], nlohmann::json::array());
+        }
     }
 }
 
