@@ -129,7 +129,7 @@ bool Pager::make_room(uint64_t bytes) {
     return true;
 }
 
-// Of those that may be. Memory of its own goes at once; what the page cache holds, in a while.
+// Of those that may be. What may be replaced goes at once: advice that comes late would clear what was read anew.
 void Pager::give_back_first() {
     const auto [rank, range] = *idle_.begin();
     idle_.erase(idle_.begin());
@@ -137,12 +137,15 @@ void Pager::give_back_first() {
     Entry& entry = entries_[range];
     entry.state = State::kAway;
     held_bytes_ -= entry.bytes;
-    if (entry.replaced)
+    if (entry.pages.bytes == 0) {
+        tasks_.push_back({range, entry.offset, entry.bytes, Work::kGiveBack});
+        tasks_there_.notify_one();
+        return;
+    }
+    if (std::exchange(entry.replaced, false))
         if (std::byte* memory = files_.at(entry.file)->take_out(entry.pages))
             spare_.emplace_back(memory, entry.pages.bytes);
-    entry.replaced = false;
-    tasks_.push_back({range, entry.offset, entry.bytes, Work::kGiveBack});
-    tasks_there_.notify_one();
+    entry.file->advise(entry.offset, entry.bytes, FileMap::Advice::kDontNeed);
 }
 
 std::byte* Pager::memory_for(const Entry& entry) {

@@ -20,6 +20,7 @@ public:
         const SupportTable table = ask_support(graph, preference);
         VKS_ASSIGN(const std::vector<NodePlace> places, place(graph, preference, table, {}));
         std::vector<size_t> device_of;
+        device_of.reserve(places.size());
         for (const NodePlace& place : places) device_of.push_back(place.device);
         const Arena arena = lay_out(graph, cut_segments(graph, device_of), here, device_.info().alignment);
         need_.activations += arena.bytes + most_scratch(table, device_of, here);

@@ -163,6 +163,24 @@ TEST_P(PagerReading, LargeRangesHaveTheirBytes) {
     for (size_t i = 0; i < kCount; ++i) EXPECT_TRUE(right(i)) << i;
 }
 
+// What is late in being given back doesn't take what was read anew.
+TEST_P(PagerReading, LargeRangesComeAndGoFast) {
+    constexpr size_t kLarge = 300'001, kCount = 12;
+    std::string text(kLarge * kCount, '\0');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i / kLarge + 1);
+    test::write_bytes(dir_ / "large", text);
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    Pager pager(2 * kLarge, 1, GetParam());
+    for (size_t i = 0; i < kCount; ++i) pager.add(*file, file->data() + i * kLarge, kLarge, RangeUse::kCached);
+    for (Pager::Range round = 0; round < 200; ++round) {
+        const Pager::Range range = round * 7 % 3;
+        ASSERT_TRUE(pager.hold({&range, 1}));
+        ASSERT_EQ(std::memcmp(file->data() + range * kLarge, text.data() + range * kLarge, kLarge), 0) << round;
+        pager.release({&range, 1});
+    }
+}
+
 TEST_P(PagerReading, SaysThatALargeRangeWasCut) {
     constexpr size_t kLarge = size_t{4} << 20;
     test::write_bytes(dir_ / "large", std::string(kLarge, 'x'));
