@@ -71,7 +71,7 @@ OpBench::OpBench(const vks_plugin& plugin, uint32_t index, const vks_plugin& ref
     : options_(options), target_(plugin, index, options.device_options), reference_(reference, 0, "variant=plain") {
     for (const conformance::Target* t : {&target_, &reference_})
         if (!t->ok()) problem_ = "open: " + conformance::describe(t->status, t->error);
-    if (!problem_.empty()) return;
+    if (!problem_.empty() || !options_.cold) return;
     constexpr uint64_t kLeast = 32 << 20, kMost = 256 << 20;  // as much again is read as is written
     flush_bytes_ = std::clamp<uint64_t>(last_cache_bytes(), kLeast, kMost);
     from_ = target_.buffer(flush_bytes_, VKS_BUFFER_DEVICE);
@@ -122,7 +122,7 @@ OpResult OpBench::measure(PlacedConstants& here, PlacedConstants& there, const O
     result.device_clock = bool(clock);
     double spent = 0;
     for (int64_t i = 0; i < options_.repetitions && spent < options_.most_seconds; ++i) {
-        if (!flush()) {
+        if (options_.cold && !flush()) {
             result.problem = "flushing caches: " + conformance::describe(target_.status, target_.error);
             return result;
         }

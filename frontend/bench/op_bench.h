@@ -41,6 +41,7 @@ struct OpBenchOptions {
     double most_flops = 3e11;    // of a case; 0: any
     double most_bytes = 0;       // of a family's constants; 0: any
     double most_seconds = 3;     // of repetitions, the first one not counted
+    bool cold = true;            // caches are flushed before each repetition
     std::string device_options;  // of vks_plugin.open
     // Called with each case before anything is asked of the device; false leaves the case out. May be null.
     std::function<Result<bool>(conformance::Target&, const OpCase&)> before = {};

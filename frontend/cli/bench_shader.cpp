@@ -33,7 +33,7 @@ struct BenchShaderArgs {
     Sweep sweep;
     std::vector<int64_t> rows = {1, 64};
     std::optional<int64_t> repetitions;
-    bool watch = false, disassemble = false;
+    bool watch = false, disassemble = false, cold = false;
     bench::Format format = bench::Format::kMarkdown;
 };
 
@@ -190,6 +190,7 @@ private:
         options.shader = args.as.value_or(options.file.stem().string());
         options.include_dirs = include_dirs(args);
         options.ops.rows = args.rows;
+        options.ops.cold = args.cold;
         options.ops.repetitions = args.repetitions.value_or(options.ops.repetitions);
         return options;
     }
@@ -323,6 +324,7 @@ void add_bench_shader(CLI::App& bench, Action& action) {
                "Each of these values in all combinations, the fastest first; repeatable",
                [args](const std::string& text) { return add_number(text, "--sweep", args->sweep); });
     add_flag(app, "--watch", "Again whenever a file of it is saved, until Ctrl-C", args->watch);
+    add_flag(app, "--cold", "Flush caches before each repetition, as bench ops does", args->cold);
     add_flag(app, "--disassemble", "Print the SPIR-V, too", args->disassemble);
     add_text(app, "--shapes", "NAME|FILE", "Shapes of this model: demo (default), deepseek-v3, ... or a config.json",
              args->shapes);
