@@ -19,7 +19,7 @@ Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit)
 std::optional<std::string> not_json(std::string_view text);
 
 // A whole JSON document. Errors, naming `file`: not JSON, a byte order mark, NUL bytes, nested deeper than 64, a key
-// twice in an object, more than 2^18 keys.
+// twice in an object, more than 2^16 keys.
 Result<nlohmann::json> parse_json(std::string_view text, std::string_view file);
 
 // How an error message calls a value: the value itself if it is short, else its type.

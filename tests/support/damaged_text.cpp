@@ -109,7 +109,7 @@ std::vector<Damage> damaged_tokenizers() {
                     {"single", {{{"SpecialToken", {{"id", "no such"}}}}, {{"Sequence", {{"id", "A"}}}}}}},
                    "wanted a token of tokenizer.json, found \"no such\""),
              whole("tokenizer_key_twice", kTokenizer, R"({"model":{},"model":{}})", "wanted each key once"),
-             whole("tokenizer_config_of_many_keys", kConfig, many_keys(), "wanted at most 262144 keys"),
+             whole("tokenizer_config_of_many_keys", kConfig, many_keys(), "wanted at most 65536 keys"),
              whole("tokenizer_config_key_twice", kConfig, R"({"bos_token":null,"bos_token":null})", "each key once"),
          }) {
         all.push_back(std::move(damage));

@@ -55,7 +55,7 @@ inline void edit_header(const std::filesystem::path& path, const std::function<v
 // An object with a key more than are read.
 inline std::string many_keys() {
     std::string text = "{\"k\":1";
-    for (int i = 0; i < 1 << 18; ++i) text += ",\"" + std::to_string(i) + "\":1";
+    for (int i = 0; i < 1 << 16; ++i) text += ",\"" + std::to_string(i) + "\":1";
     return text + "}";
 }
 
