@@ -2,18 +2,19 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <functional>
 #include <set>
 #include <sstream>
 
 #include "backend/base/bad_input.h"
+#include "backend/base/log.h"
 #include "backend/registry/device.h"
 #include "backend/registry/loader.h"
 #include "frontend/bench/machine.h"
 #include "frontend/bench/op_maker.h"
 #include "frontend/bench/op_trial.h"
+#include "frontend/io/cache_dir.h"
 
 namespace vks::bench {
 namespace {
@@ -172,10 +173,10 @@ Result<Roofline> measure_roofline(conformance::Target& target) {
 }
 
 std::filesystem::path roofline_path(const std::string& device, const std::string& driver) {
-    const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-    std::filesystem::path base = cache && *cache ? cache : std::filesystem::path(home ? home : "/tmp") / ".cache";
+    const std::filesystem::path folder = cache_dir();
+    if (folder.empty()) return {};
     const size_t hash = std::hash<std::string>()(device + "\n" + driver);
-    return base / "vkseek/roofline" / fmt::format("{}-{:016x}.json", file_name(device), hash);
+    return folder / "roofline" / fmt::format("{}-{:016x}.json", file_name(device), hash);
 }
 
 std::optional<Roofline> kept_roofline(const std::string& device, const std::string& driver) {
@@ -199,7 +200,8 @@ Status keep_roofline(const Roofline& roofline) {
     file.close();
     std::error_code error;
     if (file) std::filesystem::rename(fresh, path, error);
-    if (!file || error) return bad_input("roofline ({}): wanted a file that can be written", path.string());
+    if (!file || error)
+        return bad_input("roofline ({}): wanted a file that can be written", path.empty() ? "~/.cache" : path.string());
     return {};
 }
 
@@ -208,7 +210,7 @@ Result<Roofline> roofline_of(conformance::Target& target) {
     const std::string driver = plugin_text(target.info.detail, sizeof target.info.detail);
     if (auto kept = kept_roofline(device, driver)) return *std::move(kept);
     VKS_ASSIGN(Roofline measured, measure_roofline(target));
-    VKS_TRY(keep_roofline(measured));
+    if (const Status kept = keep_roofline(measured); !kept) log_line(LogLevel::kWarning, kept.error().text);
     return measured;
 }
 

@@ -45,10 +45,10 @@ Result<Roofline> measure_roofline(conformance::Target& target);
 // What was kept for this device and driver; nothing if it wasn't, or can't be read.
 std::optional<Roofline> kept_roofline(const std::string& device, const std::string& driver);
 Status keep_roofline(const Roofline& roofline);
-// $XDG_CACHE_HOME/vkseek/roofline/..., or below ~/.cache.
+// Below cache_dir(); empty where there is none.
 std::filesystem::path roofline_path(const std::string& device, const std::string& driver);
 
-// The kept one, or else one measured now and kept.
+// The kept one, or else one measured now and kept if that is possible.
 Result<Roofline> roofline_of(conformance::Target& target);
 
 nlohmann::ordered_json roofline_json(const Roofline& roofline);

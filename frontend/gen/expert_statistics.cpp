@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <numeric>
@@ -11,6 +10,7 @@
 
 #include "backend/base/log.h"
 #include "frontend/gen/residency.h"
+#include "frontend/io/cache_dir.h"
 
 namespace vks {
 namespace {
@@ -45,11 +45,8 @@ uint64_t model_hash(const Checkpoint& checkpoint) {
 }
 
 std::filesystem::path path_of(uint64_t model) {
-    const char *cache = std::getenv("XDG_CACHE_HOME"), *home = std::getenv("HOME");
-    const bool given = cache != nullptr && *cache != '\0';
-    if (!given && (home == nullptr || *home == '\0')) return {};
-    const std::filesystem::path base = given ? cache : std::filesystem::path(home) / ".cache";
-    return base / "vkseek/experts" / fmt::format("{:016x}.counts", model);
+    const std::filesystem::path folder = cache_dir();
+    return folder.empty() ? folder : folder / "experts" / fmt::format("{:016x}.counts", model);
 }
 
 // False: there is a file, and it isn't one of these.
