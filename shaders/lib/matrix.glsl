@@ -2,17 +2,12 @@
 // it AM x AN matrices of TM x TN. Tiles of x and w, BK deep, lie in shared memory as f16; the next ones are fetched into
 // registers meanwhile. For x of bf16 or e4m3 and w of e4m3, bf16 or f16, in rows of a multiple of 16 elements.
 //
-// No operand is rounded: e4m3 is a subset of f16; bf16 has the shorter mantissa but the larger range, so a tile of it is
-// multiplied by the power of two that brings its largest finite element to 2^14, which keeps 8 bits of what is up to 2^31
-// times smaller. That power, the scales of e4m3 and all else that differs along k is applied to f32 sums of at most 128
-// products ("partial") before they are added to "total".
+// No operand is rounded: e4m3 is a subset of f16; a tile of bf16 is multiplied by a power of two (lib/half.glsl). That
+// power, the scales of e4m3 and all else that differs along k is applied to f32 sums of at most 128 products ("partial")
+// before they are added to "total".
 #ifndef VKS_MATRIX
 #define VKS_MATRIX
-#extension GL_KHR_cooperative_matrix : require
-#extension GL_KHR_memory_scope_semantics : require
-#extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
-#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#include "lib/half.glsl"
 #include "lib/gemm.glsl"
 
 layout(constant_id = 12) const uint BN = 16;
@@ -72,26 +67,6 @@ void fetch(uint begin) {
     }
 }
 
-// Of a chunk of bf16 the largest magnitude, as bits of f32; with `finite`, of the finite ones.
-uint peak_of(uvec4 chunk, bool finite) {
-    uint most = 0;
-    [[unroll]] for (uint i = 0; i < 4u; ++i) {
-        const uvec2 both = uvec2(chunk[i] << 16, chunk[i]) & 0x7fff0000u;
-        most = max(most, finite && both.x >= 0x7f800000u ? 0u : both.x);
-        most = max(most, finite && both.y >= 0x7f800000u ? 0u : both.y);
-    }
-    return most;
-}
-
-#define PEAK(chunks, loads, most)                                                                        \
-    {                                                                                                    \
-        [[unroll]] for (uint i = 0; i < loads; ++i) most = max(most, peak_of(chunks[i], false));         \
-        if (most >= 0x7f800000u) {                                                                       \
-            most = 0;                                                                                    \
-            [[unroll]] for (uint i = 0; i < loads; ++i) most = max(most, peak_of(chunks[i], true));      \
-        }                                                                                                \
-    }
-
 // Leaves the subgroup's peaks of what was fetched where all find them after a barrier.
 void post_peaks() {
     uvec2 most = uvec2(0);
@@ -109,15 +84,6 @@ uvec2 peak_exponents() {
     for (uint i = 0; i < TEAMS; ++i) most = max(most, peaks[i]);
     return max(most >> 23, 27u);
 }
-
-float power(uint biased) { return uintBitsToFloat(biased << 23); }
-// 2^14 over 2^(exponent - 127), and back.
-float up(uint exponent) { return power(268u - exponent); }
-float down(uint exponent) { return power(exponent - 14u); }
-float shrink(uint steps) { return power(127u - min(steps, 127u)); }
-
-uint half_pair(vec2 v) { return packFloat2x16(f16vec2(v)); }
-uint from_bf16(uint word, float by) { return half_pair(uintBitsToFloat(uvec2(word << 16, word & 0xffff0000u)) * by); }
 
 // A chunk of bf16, f16 or e4m3 as quads of f16, from tiles[at] on.
 void store_chunk(uint at, uint type, uvec4 chunk, float by) {

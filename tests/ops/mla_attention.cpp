@@ -125,16 +125,44 @@ TEST(MlaAttention, SpanOutsideTheCache) {
 // What a cache holds where nobody looks, or only a neighbour does, must not matter: it may be NaN.
 TEST(MlaAttention, RowsOutsideTheSpanAreNotMet) {
     Random random(86);
-    for (uint32_t act : {uint32_t{VKS_F32}, uint32_t{VKS_BF16}}) {
-        const Inputs in = random_inputs(random, act, 100, {0, 20, 20, 3, 60, 33, 90, 10}, {3, 20, 4, 0.3f});
+    const auto check = [&](uint32_t act, const vks_mla_attention_params& p) {
+        const Inputs in = random_inputs(random, act, 100, {0, 20, 20, 3, 60, 33, 90, 10}, p);
         Inputs holes = in;
-        const auto bytes = static_cast<size_t>(24 * abi::element_bytes(act));  // of a cache row
+        const auto bytes = static_cast<size_t>((p.lora + p.rope) * abi::element_bytes(act));  // of a cache row
+        const int64_t width = p.heads * p.lora;
         for (size_t row : {23u, 59u, 93u, 99u})
             std::fill_n(holes.cache.bytes.begin() + static_cast<std::ptrdiff_t>(row * bytes), bytes, std::byte{0xff});
         on_every_device([&](Device& device) {
             const Value got = attend(device, holes), wanted = attend(device, in);
             expect_same_bits("o", slice(got, 0, 3), slice(wanted, 0, 3));
-            for (int64_t i = 0; i < 60; ++i) EXPECT_TRUE(std::isnan(got.at(3 * 60 + i)));
+            for (int64_t i = 0; i < width; ++i) EXPECT_TRUE(std::isnan(got.at(3 * width + i)));
+        });
+    };
+    check(VKS_F32, {3, 20, 4, 0.3f});
+    check(VKS_BF16, {3, 20, 4, 0.3f});
+    check(VKS_BF16, {9, 48, 16, 0.3f});
+}
+
+// Of bf16, sizes as devices with matrices like them: heads, columns and spans on both sides of a tile's edge, empty
+// spans among them; and elements beyond f16's range, in some cache rows alone.
+TEST(MlaAttention, TilesOfBf16) {
+    Random random(91);
+    std::vector<int32_t> spans;
+    for (int32_t t = 0; t < 12; ++t) spans.insert(spans.end(), {3 * t, 9 * t % 35});
+    for (const vks_mla_attention_params& p :
+         {vks_mla_attention_params{16, 32, 0, 0.3f}, {17, 64, 16, 0.2f}, {33, 144, 32, 0.1f}}) {
+        const Inputs in = random_inputs(random, VKS_BF16, 80, spans, p);
+        Inputs large = in;
+        std::vector<double> cache = in.cache.doubles(), q = in.q_lat.doubles();
+        const int64_t width = p.lora + p.rope;
+        for (size_t i = 0; i < cache.size(); ++i) cache[i] *= static_cast<int64_t>(i) / width % 3 == 0 ? 1e7 : 2e4;
+        for (double& x : q) x *= 1e8;
+        large.cache = make(VKS_BF16, in.cache.dim, cache);
+        large.q_lat = make(VKS_BF16, in.q_lat.dim, q);
+        large.p.scale = p.scale * 1e-15f;
+        on_every_device([&](Device& device) {
+            expect_close("bf16", attend(device, in, VKS_BF16), reference(in), 1e-2);
+            expect_close("large", attend(device, large, VKS_BF16), reference(large), 1e-2);
         });
     }
 }
@@ -142,21 +170,29 @@ TEST(MlaAttention, RowsOutsideTheSpanAreNotMet) {
 // A score that is not a number leaves none in the row: the NaN may be where no value comes from.
 TEST(MlaAttention, NotANumber) {
     Random random(90);
-    const Inputs in = random_inputs(random, VKS_F32, 40, {0, 10, 10, 20, 30, 9}, {2, 20, 4, 0.3f});
-    Inputs holed = in;
-    std::fill_n(holed.cache.bytes.begin() + (12 * 24 + 21) * 4, 4,
-                std::byte{0xff});  // token 1 sees it, in the position's part
-    std::fill_n(holed.q_pe.bytes.begin() + (2 * 2 + 1) * 4 * 4, 4, std::byte{0xff});  // token 2, head 1
-    on_every_device([&](Device& device) {
-        const Value got = attend(device, holed), wanted = attend(device, in);
-        for (int64_t i = 0; i < got.count(); ++i) {
-            if (i / 40 == 1 || i / 20 == 5) {
-                EXPECT_TRUE(std::isnan(got.at(i))) << i;
-            } else {
-                EXPECT_EQ(got.at(i), wanted.at(i)) << i;
+    const auto check = [&](uint32_t act, const vks_mla_attention_params& p) {
+        const Inputs in = random_inputs(random, act, 40, {0, 10, 10, 20, 30, 9}, p);
+        Inputs holed = in;
+        const auto spoil = [&](Value& value, int64_t element) {
+            const int64_t bytes = abi::element_bytes(act);
+            std::fill_n(value.bytes.begin() + element * bytes, bytes, std::byte{0xff});
+        };
+        spoil(holed.cache, 12 * int64_t{p.lora + p.rope} + p.lora + 1);  // token 1 sees it, in the position's part
+        spoil(holed.q_pe, (2 * int64_t{p.heads} + 1) * p.rope);          // token 2, head 1
+        on_every_device([&](Device& device) {
+            const Value got = attend(device, holed), wanted = attend(device, in);
+            for (int64_t i = 0; i < got.count(); ++i) {
+                const int64_t row = i / p.lora;
+                if (row / p.heads == 1 || row == 2 * p.heads + 1) {
+                    EXPECT_TRUE(std::isnan(got.at(i))) << i;
+                } else {
+                    EXPECT_EQ(got.at(i), wanted.at(i)) << i;
+                }
             }
-        }
-    });
+        });
+    };
+    check(VKS_F32, {2, 20, 4, 0.3f});
+    check(VKS_BF16, {10, 32, 16, 0.3f});
 }
 
 // Long spans of few tokens: devices split them. Around the sizes of pieces and of what is split into them.

@@ -1,5 +1,5 @@
 // mla_attention/1: rows (a head of a token) in teams of invocations, spans split over workgroups where there are few
-// rows. Bound: f32 arithmetic.
+// rows. Bound: arithmetic, of f32 or of cooperative matrices.
 #include "plugins/args/ops/mla_attention.h"
 
 #include <algorithm>
@@ -19,7 +19,9 @@ constexpr int64_t kPiece = 64;                     // cache rows: no split is sm
 
 // How the work is divided. The shader's constants follow from it, and so do the dispatches.
 struct Shape {
+    bool matrices = false;
     uint32_t lanes = 1, rows = 1, tile = 16, workgroup = 1;  // invocations of a team, rows of a team, cache rows
+    uint32_t teams = 1;                                      // of a workgroup of matrices: subgroups
     uint32_t splits = 1;                                     // of a span
     int64_t part_rows = 1, parts = 1;                        // of the cache: what a binding can take
     int64_t tokens = 1;                                      // of a dispatch
@@ -46,6 +48,57 @@ void shape_teams(const Caps& caps, const vks_mla_attention_params& p, uint32_t t
     shape.workgroup = uint32_t(std::min<uint64_t>(wide, shape.lanes * teams));
 }
 
+// Where matrices are used, a workgroup is one "team" of lanes, and its rows are heads of one token: this many
+// workgroups.
+int64_t blocks_of(const Shape& shape, const vks_mla_attention_params& p, int64_t tokens) {
+    const int64_t block = int64_t{shape.workgroup / shape.lanes} * shape.rows;
+    if (shape.matrices) return tokens * ((p.heads + block - 1) / block);
+    return (tokens * p.heads + block - 1) / block;
+}
+
+// Subgroups: enough that none holds more than 64 registers of sums, and that all rows have an invocation each.
+void shape_matrices(const Caps& caps, const vks_mla_attention_params& p, Shape& shape) {
+    const MatrixShape& m = caps.matrix;
+    shape.matrices = true;
+    shape.tile = std::max({16u, m.m, m.n, m.k});
+    shape.rows = std::max(shape.tile, 2 * m.m);
+    const uint32_t most = std::bit_floor(caps.max_invocations) / m.subgroup;
+    const uint32_t teams = std::bit_ceil(std::max(1u, shape.rows * p.lora / (64 * m.subgroup)));
+    const uint32_t least = std::max(shape.rows / m.m, (shape.rows + m.subgroup - 1) / m.subgroup);
+    shape.teams = std::max(least, std::min({teams, most, shape.rows * shape.tile / 2 / m.subgroup}));
+    shape.workgroup = shape.lanes = shape.teams * m.subgroup;
+}
+
+// Bytes of shared memory (shaders/lib/attend_matrix.glsl).
+uint64_t shared_bytes(const Caps& caps, const vks_mla_attention_params& p, const Shape& shape) {
+    const MatrixShape& m = caps.matrix;
+    const uint64_t tile = uint64_t{shape.tile} * (p.lora + p.rope + 8) * 2;
+    const uint64_t queries = uint64_t{shape.rows} * (shape.teams / (shape.rows / m.m) * m.k + 8) * 2;
+    const uint64_t matrices = uint64_t{shape.teams} * m.m * m.n * 4;
+    const uint64_t scores = uint64_t{shape.teams} * m.m * shape.tile * 4;
+    const uint64_t weights = uint64_t{shape.rows} * (shape.tile * 2 + 16);
+    return std::max({tile, queries, matrices}) + scores + weights + (shape.rows + shape.teams) * 4;
+}
+
+// Why matrices can't be used, empty if they can. bf16 alone is --math half; of few heads most of a matrix would be
+// empty.
+std::string without_matrices(const Caps& caps, const Signature& s) {
+    const auto& p = s.get<vks_mla_attention_params>();
+    if (!caps.matrix) return "the device has none";
+    if (!has_shader("mla_attention.coopmat")) return "not in this build";
+    if (caps.software) return "run by the CPU";
+    for (size_t i : {kQLat, kQPe, kCache})
+        if (s.args[i].dtype != VKS_BF16) return "f32";
+    const uint32_t columns = std::max({8u, caps.matrix.n, caps.matrix.k});
+    if (p.lora % columns != 0 || p.rope % columns != 0 || p.lora == 0) return "columns % " + std::to_string(columns);
+    if (2 * p.heads < caps.matrix.m) return "few heads";
+    Shape shape;
+    shape_matrices(caps, p, shape);
+    if (shape.workgroup > caps.max_invocations) return "workgroup";
+    if (shared_bytes(caps, p, shape) > caps.shared_bytes) return "shared memory";
+    return {};
+}
+
 // The cache's rows a multiple of 256: parts begin at an offset that any device takes.
 void shape_cache(const Caps& caps, const Signature& s, Shape& shape) {
     const Arg& cache = s.args[kCache];
@@ -60,11 +113,14 @@ Shape shape_of(const Caps& caps, const Signature& s) {
     const auto& p = s.get<vks_mla_attention_params>();
     const int64_t tokens = s.args[kQLat].rows(), rows = tokens * p.heads;
     Shape shape;
-    shape_teams(caps, p, s.args[kQLat].dtype, rows, shape);
+    if (without_matrices(caps, s).empty()) {
+        shape_matrices(caps, p, shape);
+    } else {
+        shape_teams(caps, p, s.args[kQLat].dtype, rows, shape);
+    }
     shape_cache(caps, s, shape);
     // Enough workgroups to fill the device, of spans as long as the cache; shorter ones leave some without work.
-    const int64_t block = int64_t{shape.workgroup / shape.lanes} * shape.rows;
-    const int64_t blocks = std::max<int64_t>(1, (rows + block - 1) / block), wanted = caps.software ? 32 : 256;
+    const int64_t blocks = std::max<int64_t>(1, blocks_of(shape, p, tokens)), wanted = caps.software ? 32 : 256;
     const int64_t pieces = std::max<int64_t>(1, (shape.part_rows + kPiece - 1) / kPiece);
     shape.splits =
         uint32_t(std::clamp<int64_t>(wanted / blocks, shape.parts > 1 ? 2 : 1, std::max<int64_t>(2, pieces)));
@@ -91,6 +147,37 @@ uint64_t scratch_rows(const Shape& shape, const Signature& s) {
     return shape.splits > 1 ? uint64_t(shape.tokens) * s.get<vks_mla_attention_params>().heads : 0;
 }
 
+using Constants = std::vector<std::pair<std::string, uint32_t>>;
+
+Program attend_program(const Caps& caps, const Signature& s, const Shape& shape, const Constants& common) {
+    const uint32_t rope = s.get<vks_mla_attention_params>().rope;
+    Program program{"mla_attention", shape.workgroup, common};
+    const auto add = [&](const Constants& more) {
+        program.constants.insert(program.constants.end(), more.begin(), more.end());
+    };
+    if (shape.matrices) {
+        const MatrixShape& m = caps.matrix;
+        program.shader = "mla_attention.coopmat";
+        program.subgroup = m.ask ? m.subgroup : 0;
+        add({{"ROPE", rope},
+             {"TM", m.m},
+             {"TN", m.n},
+             {"TK", m.k},
+             {"AM", shape.rows / m.m},
+             {"TEAMS", shape.teams},
+             {"TILE", shape.tile}});
+        return program;
+    }
+    add({{"Q", s.args[kQLat].dtype},
+         {"P", s.args[kQPe].dtype},
+         {"C", s.args[kCache].dtype},
+         {"ROPE", rope},
+         {"LANES", shape.lanes},
+         {"ROWS", shape.rows},
+         {"TILE", shape.tile}});
+    return program;
+}
+
 Recipe recipe(const Caps& caps, const Signature& s) {
     const auto& p = s.get<vks_mla_attention_params>();
     const Shape shape = shape_of(caps, s);
@@ -100,21 +187,15 @@ Recipe recipe(const Caps& caps, const Signature& s) {
         return recipe;
     }
     const uint32_t heads = std::max(1u, p.heads), lora = std::max(1u, p.lora);
-    const std::vector<std::pair<std::string, uint32_t>> common = {{"O", s.args[kO].dtype},
-                                                                  {"HEADS", heads},
-                                                                  {"LORA", lora},
-                                                                  {"SPLITS", shape.splits},
-                                                                  {"PIECE", uint32_t{kPiece}}};
-    Program attend{"mla_attention", shape.workgroup, common};
-    attend.constants.insert(attend.constants.end(), {{"Q", s.args[kQLat].dtype},
-                                                     {"P", s.args[kQPe].dtype},
-                                                     {"C", s.args[kCache].dtype},
-                                                     {"ROPE", p.rope},
-                                                     {"LANES", shape.lanes},
-                                                     {"ROWS", shape.rows},
-                                                     {"TILE", shape.tile}});
-    recipe.programs.push_back(std::move(attend));
+    const Constants common = {{"O", s.args[kO].dtype},
+                              {"HEADS", heads},
+                              {"LORA", lora},
+                              {"SPLITS", shape.splits},
+                              {"PIECE", uint32_t{kPiece}}};
+    recipe.programs.push_back(attend_program(caps, s, shape, common));
     recipe.variant = shape.splits > 1 ? "split" : "plain";
+    const std::string without = without_matrices(caps, s);
+    recipe.variant += without.empty() ? ", coopmat" : "; no coopmat: " + without;
     if (shape.splits > 1) {
         const uint32_t wide = caps.software ? caps.subgroup : std::max(caps.subgroup, std::bit_ceil((lora + 3) / 4));
         Program merge{"mla_attention_merge", std::min(std::bit_floor(wide), std::bit_floor(caps.max_invocations)),
@@ -141,7 +222,6 @@ void encode_tokens(Encoder& e, const Signature& s, const Shape& shape, int64_t f
     const Bind state = slots > 0 ? e.scratch(states_at, slots * rows * 8) : Bind{};
     const Arg& cache = s.args[kCache];
     const uint64_t cache_row = uint64_t(cache.dim[1]) * element_bytes(cache);
-    const uint64_t block = uint64_t{shape.workgroup / shape.lanes} * shape.rows;
     for (int64_t part = 0; part < shape.parts; ++part) {
         const int64_t from = std::min(part * shape.part_rows, cache.rows());
         const int64_t seen = std::min(shape.part_rows, cache.rows() - from);
@@ -152,7 +232,7 @@ void encode_tokens(Encoder& e, const Signature& s, const Shape& shape, int64_t f
             0,
             {rows_of(kQLat), rows_of(kQPe), e.arg(kCache, uint64_t(from) * cache_row, uint64_t(seen) * cache_row),
              e.arg(kSpan), slots > 0 ? Bind{} : rows_of(kO), partial, state},
-            push, e.spread((rows + block - 1) / block, shape.splits));
+            push, e.spread(uint64_t(blocks_of(shape, p, count)), shape.splits));
     }
     if (slots == 0) return;
     const shaders::MlaAttentionMergePush push{uint32_t(rows), uint32_t(first), uint32_t(cache.rows()),
