@@ -52,8 +52,7 @@ uint my_value() { return gl_LocalInvocationIndex * MINE; }
 uint my_matrix() { return gl_SubgroupID % AM; }
 uint my_step(uint i) { return i * SLICES + gl_SubgroupID / AM; }
 uint my_column(uint j) { return (gl_SubgroupID * AN + j) * TN; }
-// Compilers don't see that of the last slice or column all subgroups may have theirs.
-bool has_step(uint i) { return STEPS % SLICES == 0u || my_step(i) < STEPS; }
+// Compilers don't see that of the last column all subgroups may have theirs.
 bool has_column(uint j) { return LORA / TN % TEAMS == 0u || my_column(j) < LORA; }
 
 uint chunk(uint i) { return gl_LocalInvocationIndex + i * WORKGROUP; }
@@ -127,11 +126,10 @@ void multiply_queries() {
         coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator> s =
             coopmat<float, gl_ScopeSubgroup, TM, TN, gl_MatrixUseAccumulator>(0.0);
         [[unroll]] for (uint i = 0; i < SLICE; ++i) {
-            if (has_step(i)) {
-                coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
-                coopMatLoad(b, tile, j * STEP + my_step(i) * (TK / 4u), STEP, gl_CooperativeMatrixLayoutColumnMajor);
-                s = coopMatMulAdd(query[i], b, s);
-            }
+            const uint step = min(my_step(i), STEPS - 1u);  // of those beyond, the query is zero
+            coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
+            coopMatLoad(b, tile, j * STEP + step * (TK / 4u), STEP, gl_CooperativeMatrixLayoutColumnMajor);
+            s = coopMatMulAdd(query[i], b, s);
         }
         coopMatStore(s, scores, at + j, TILE, gl_CooperativeMatrixLayoutRowMajor);
     }
@@ -176,11 +174,11 @@ void add_latents() {
         [[unroll]] for (uint i = 0; i < AM; ++i)
             coopMatLoad(a[i], weights, i * TM * WEIGHTS + k / 2u, WEIGHTS, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint j = 0; j < AN; ++j) {
-            if (has_column(j)) {
-                coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
-                coopMatLoad(b, tile, k * STEP + my_column(j) / 4u, STEP, gl_CooperativeMatrixLayoutRowMajor);
-                [[unroll]] for (uint i = 0; i < AM; ++i) sums[i * AN + j] = coopMatMulAdd(a[i], b, sums[i * AN + j]);
-            }
+            // Those beyond the last are computed, too: lavapipe 26 loses half of a matrix that is used in a branch.
+            const uint column = min(my_column(j), LORA - TN);
+            coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
+            coopMatLoad(b, tile, k * STEP + column / 4u, STEP, gl_CooperativeMatrixLayoutRowMajor);
+            [[unroll]] for (uint i = 0; i < AM; ++i) sums[i * AN + j] = coopMatMulAdd(a[i], b, sums[i * AN + j]);
         }
     }
 }
@@ -221,14 +219,12 @@ void finish(uint first_row, uint heads, float by, bool any) {
     finish_rows(first_row, heads, any);
     [[unroll]] for (uint i = 0; i < AM; ++i) {
         [[unroll]] for (uint j = 0; j < AN; ++j) {
-            if (has_column(j)) {
-                coopMatStore(sums[i * AN + j], tile, from, TN / 2u, gl_CooperativeMatrixLayoutRowMajor);
-                subgroupMemoryBarrierShared();
-                subgroupBarrier();
-                store_matrix(from, first_row + i * TM, max(heads, i * TM) - i * TM, my_column(j), by);
-                subgroupMemoryBarrierShared();
-                subgroupBarrier();
-            }
+            coopMatStore(sums[i * AN + j], tile, from, TN / 2u, gl_CooperativeMatrixLayoutRowMajor);
+            subgroupMemoryBarrierShared();
+            subgroupBarrier();
+            if (has_column(j)) store_matrix(from, first_row + i * TM, max(heads, i * TM) - i * TM, my_column(j), by);
+            subgroupMemoryBarrierShared();
+            subgroupBarrier();
         }
     }
 }

@@ -151,6 +151,7 @@ TEST(MlaAttention, TilesOfBf16) {
     for (int32_t t = 0; t < 12; ++t) spans.insert(spans.end(), {3 * t, 9 * t % 35});
     for (const vks_mla_attention_params& p :
          {vks_mla_attention_params{16, 32, 0, 0.3f}, {17, 64, 16, 0.2f}, {33, 144, 32, 0.1f}}) {
+        SCOPED_TRACE(p.heads);
         const Inputs in = random_inputs(random, VKS_BF16, 80, spans, p);
         Inputs large = in;
         std::vector<double> cache = in.cache.doubles(), q = in.q_lat.doubles();
