@@ -85,12 +85,13 @@ install_packages() {
         say "could not install what is missing; as root: apt-get install ${names[*]}"
         return 1
     fi
+    installed=true
 }
 
-# Configures what is not configured yet, was configured elsewhere (a copied tree) or with other presets; from then on
-# the build keeps itself up to date.
+# Configures what is not configured yet, was configured elsewhere (a copied tree), with other presets or without packages
+# that are there now; from then on the build keeps itself up to date.
 configure() {
-    if [[ -f $build/build.ninja && ! CMakePresets.json -nt $build/build.ninja ]] &&
+    if [[ $installed == false && -f $build/build.ninja && ! CMakePresets.json -nt $build/build.ninja ]] &&
         grep -qsxF "CMAKE_HOME_DIRECTORY:INTERNAL=$PWD" "$build/CMakeCache.txt"; then
         return
     fi
@@ -143,6 +144,7 @@ preset=${1:-release}
 shift || true
 build=build/$preset
 configuration=()
+installed=false
 mkdir -p "$build"
 if [[ ! -w $build ]]; then
     say "$PWD/$build belongs to another user: remove it, or build as $(stat -c %U "$build")"
