@@ -90,7 +90,8 @@ void ExpertStatistics::prepare(Pager& pager) {
     std::ranges::stable_sort(order, [&](size_t a, size_t b) { return counts_[a] > counts_[b]; });
     std::vector<Pager::Range> hottest;
     for (const size_t i : order) {
-        seen_[i] = most == 0 ? 0 : (uint64_t{counts_[i]} * kMostTold + most - 1) / most;
+        const uint64_t count = counts_[i];
+        seen_[i] = most == 0 ? 0 : (count * kMostTold + most - 1) / most;
         for (const TensorView* tensor : experts_[i].tensors) {
             const auto range = pager.find(tensor->data);
             if (!range) continue;

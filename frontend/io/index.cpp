@@ -101,8 +101,9 @@ private:
 }  // namespace
 
 Result<ShardIndex> ShardIndex::load(const std::filesystem::path& path) {
-    VKS_ASSIGN(const std::string text, read_file(path, kMaxIndex));
-    return parse(text, path.string());
+    const auto text = read_file(path, kMaxIndex);
+    if (!text) return text.error();
+    return parse(*text, path.string());
 }
 
 Result<ShardIndex> ShardIndex::parse(std::string_view text, std::string_view file) {
