@@ -47,20 +47,5 @@ void run(const Call&) {}
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace vks::cpu {
-namespace simd {
-namespace {
-
-HWY_EXPORT(run);
-
-void dispatch(const Call& call) {
-    HWY_DYNAMIC_DISPATCH(run)(call);
-}
-
-}  // namespace
-}  // namespace simd
-
-constinit const Variant simd_add_rms_norm = {nullptr, simd::target, simd::has_target, nullptr, simd::dispatch};
-
-}  // namespace vks::cpu
-#endif  // HWY_ONCE
+VKS_SIMD_VARIANT(simd_add_rms_norm);
+#endif

@@ -62,20 +62,5 @@ void run(const Call&) {}
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-namespace vks::cpu {
-namespace simd {
-namespace {
-
-HWY_EXPORT(run);
-
-void dispatch(const Call& call) {
-    HWY_DYNAMIC_DISPATCH(run)(call);
-}
-
-}  // namespace
-}  // namespace simd
-
-constinit const Variant simd_moe_combine = {nullptr, simd::target, simd::has_target, nullptr, simd::dispatch};
-
-}  // namespace vks::cpu
-#endif  // HWY_ONCE
+VKS_SIMD_VARIANT(simd_moe_combine);
+#endif

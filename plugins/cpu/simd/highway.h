@@ -18,13 +18,29 @@
 #define VKS_UNROLL VKS_PRAGMA(GCC unroll 32)
 #endif
 
+// The end of a file whose targets each have a `void run(const Call&)`: the Variant `name`, which runs the best of them.
+#define VKS_SIMD_VARIANT(name)                                                                         \
+    namespace vks::cpu {                                                                               \
+    namespace simd {                                                                                   \
+    namespace {                                                                                        \
+    HWY_EXPORT(run);                                                                                   \
+    void dispatch(const Call& call) {                                                                  \
+        HWY_DYNAMIC_DISPATCH(run)(call);                                                               \
+    }                                                                                                  \
+    }                                                                                                  \
+    }                                                                                                  \
+    constinit const Variant name = {nullptr, simd::target, simd::has_target, nullptr, simd::dispatch}; \
+    }                                                                                                  \
+    static_assert(true)
+
 namespace vks::cpu {
 struct Signature;
 }
 
 namespace vks::cpu::simd {
 
-// The target that runs on this machine: "avx512", "avx2", "neon"; null: a target that this build lacks. A Variant's dynamic_name.
+// The target that runs on this machine: "avx512", "avx2", "neon"; null: a target that this build lacks. A Variant's
+// dynamic_name.
 const char* target();
 // Whether there is one. A Variant's usable.
 bool has_target(const Signature&);
