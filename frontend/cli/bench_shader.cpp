@@ -212,10 +212,11 @@ private:
                 text = fmt::format("argument {} element {}: wanted {}, found {}", row["wrong"]["argument"].dump(),
                                    row["wrong"]["index"].dump(), row["wrong"]["wanted"].dump(),
                                    row["wrong"]["found"].dump());
+            const auto numbers = row["numbers"].get<std::string>();
             return Error{Code::kMismatch,
                          fmt::format("shader ({}): wanted right results, found {} {} on {}{}: {}", args_.file,
                                      row["op"].get<std::string>(), row["shape"].get<std::string>(), id_,
-                                     row["numbers"] == "" ? "" : " with " + row["numbers"].get<std::string>(), text)};
+                                     numbers.empty() ? "" : " with " + numbers, text)};
         }
         return {};
     }

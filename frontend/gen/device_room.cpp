@@ -39,7 +39,7 @@ std::shared_ptr<const Away> without_room(const std::vector<ModelPiece>& pieces, 
 Status keep_within(const Checkpoint& checkpoint, Device& device, uint64_t cap, int64_t mtp,
                    std::span<PlanRequest> requests) {
     constexpr int kRounds = 12;
-    const auto set = [&](std::shared_ptr<const Away> away) {
+    const auto set = [&](const std::shared_ptr<const Away>& away) {
         for (PlanRequest& request : requests) request.preference.away[&device] = away;
     };
     VKS_ASSIGN(MemoryNeed need, memory_need(requests, device));
