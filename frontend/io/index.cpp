@@ -8,6 +8,7 @@
 
 #include "backend/base/bad_input.h"
 #include "frontend/io/json.h"
+#include "frontend/io/safetensors.h"
 
 namespace vks {
 namespace {
@@ -81,6 +82,8 @@ private:
         const std::string at = "weight_map[" + quote(tensor_) + "] ";
         if (!plain_file_name(shard)) return fail(at + "to be the name of a file in the same folder", quote(shard));
         if (!names_.insert(tensor_).second) return fail(at + "once", "it twice");
+        constexpr size_t kMost = SafetensorsHeader::kMaxTensors;
+        if (names_.size() > kMost) return fail(fmt::format("at most {} tensors", kMost), "more");
         const auto [it, fresh] = shards_.try_emplace(shard, static_cast<uint32_t>(index.shards.size()));
         if (fresh) index.shards.push_back(shard);
         if (index.shards.size() > kMaxShards) return fail(fmt::format("at most {} shards", kMaxShards), "more");

@@ -40,7 +40,8 @@ public:
         if (in_metadata_) {
             metadata_key_ = std::move(name);
             if (metadata.contains(metadata_key_)) return fail("each key once", "twice: " + quote(metadata_key_));
-            return true;
+            return metadata.size() < SafetensorsHeader::kMaxMetadata ||
+                   too_many("keys", SafetensorsHeader::kMaxMetadata);
         }
         field_ = name == "dtype" ? kDtype : name == "shape" ? kShape : name == "data_offsets" ? kOffsets : kNone;
         if (field_ == kNone) return fail("only dtype, shape and data_offsets", quote(name));
@@ -113,9 +114,11 @@ private:
             if (std::exchange(metadata_seen_, true)) return fail("__metadata__ once", "it twice");
             return true;
         }
+        if (entries.size() == SafetensorsHeader::kMaxTensors) return too_many("tensors", entries.size());
         entries.emplace_back().name = std::move(name);
         return true;
     }
+    bool too_many(const char* what, size_t most) { return fail(fmt::format("at most {} {}", most, what), "more"); }
     bool unexpected(const std::string& found) {
         if (level_ == 0 || (level_ == 1 && entries.empty() && !in_metadata_))
             return fail("an object of tensors", found);

@@ -36,6 +36,9 @@ struct Shape {
 // What the header says of the file it begins.
 struct SafetensorsHeader {
     static constexpr uint64_t kMaxBytes = 100'000'000;  // the format's own limit
+    // What so many bytes could hold would take seconds. DeepSeek-V3 has 91,991 tensors in all its files; as many as
+    // here may be in an index, too.
+    static constexpr size_t kMaxTensors = size_t{1} << 18, kMaxMetadata = size_t{1} << 16;
     struct Entry {
         std::string name;
         DType dtype = DType::kNone;

@@ -577,7 +577,7 @@ std::string test_name(const Damage& damage) {
 
 std::vector<Damage> damaged_checkpoints() {
     std::vector<Damage> all;
-    for (auto list : {damaged_configs(), damaged_headers(), damaged_indexes(), damaged_tensors()}) {
+    for (auto list : {damaged_configs(), damaged_headers(), damaged_indexes(), damaged_tensors(), damaged_sizes()}) {
         all.insert(all.end(), list.begin(), list.end());
     }
     return all;

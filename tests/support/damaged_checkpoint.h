@@ -23,6 +23,8 @@ std::string test_name(const Damage& damage);
 
 // What Checkpoint::open refuses.
 std::vector<Damage> damaged_checkpoints();
+// Those of them that are only too large.
+std::vector<Damage> damaged_sizes();
 // What a command that needs the tokenizer refuses besides: tokenizer.json and tokenizer_config.json.
 std::vector<Damage> damaged_tokenizers();
 // What `render` and `chat` refuse besides: the chat template.

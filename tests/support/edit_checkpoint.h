@@ -52,10 +52,10 @@ inline void edit_header(const std::filesystem::path& path, const std::function<v
     write_raw(path, file);
 }
 
-// An object with a key more than are read.
-inline std::string many_keys() {
-    std::string text = "{\"k\":1";
-    for (int i = 0; i < 1 << 16; ++i) text += ",\"" + std::to_string(i) + "\":1";
+// An object with a key more than `most`, which is how many a JSON file may have; each with that value.
+inline std::string many_keys(const std::string& value = "1", int most = 1 << 16) {
+    std::string text = "{\"k\":" + value;
+    for (int i = 0; i < most; ++i) text.append(",\"").append(std::to_string(i)).append("\":").append(value);
     return text + "}";
 }
 
