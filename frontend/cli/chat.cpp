@@ -125,15 +125,16 @@ bool command(const std::string& line, Conversation& conversation) {
 Status converse(Conversation& conversation) {
     InterruptFlag interrupt;
     LineReader reader(interrupt);
-    while (const auto line = reader.next("> ")) {
+    for (;;) {
+        VKS_ASSIGN(const std::optional<std::string> line, reader.next("> "));
+        if (!line) return {};
         if (line->empty()) continue;
         if (line->front() == '/') {
-            if (!command(*line, conversation)) break;
+            if (!command(*line, conversation)) return {};
         } else {
             VKS_TRY(conversation.turn(*line, interrupt));
         }
     }
-    return {};
 }
 
 Status run_chat(const ChatArgs& args) {

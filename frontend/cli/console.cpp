@@ -8,15 +8,12 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "backend/base/bad_input.h"
 
 namespace vks {
 namespace {
-
-constexpr size_t kMaxInput = size_t{2} << 30;
 
 std::atomic<bool> g_interrupted{false};  // NOLINT(*-non-const-global-variables): for the signal handler
 static_assert(std::atomic<bool>::is_always_lock_free, "the signal handler uses it");
@@ -33,17 +30,6 @@ void handle_interrupt(void (*handler)(int)) {
     sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;  // what is being written is written
     sigaction(SIGINT, &action, nullptr);
-}
-
-Result<std::string> read_all(std::FILE* file, const std::string& name) {
-    std::string text;
-    char piece[1 << 16];
-    while (const size_t got = std::fread(piece, 1, sizeof piece, file)) {
-        if (text.size() + got > kMaxInput) return bad_input("input ({}): wanted at most 2 GiB, found more", name);
-        text.append(piece, got);
-    }
-    if (std::ferror(file)) return bad_input("input ({}): wanted readable bytes, found: {}", name, std::strerror(errno));
-    return text;
 }
 
 // Text without control characters, but with its lines and tabs.
@@ -81,36 +67,6 @@ void write_stderr(std::string_view text) {
 bool stderr_is_terminal() {
     static const bool is = isatty(STDERR_FILENO) == 1;
     return is;
-}
-
-Result<std::string> read_stdin() {
-    return read_all(stdin, "stdin");
-}
-
-Result<std::string> read_text(const std::filesystem::path& path, std::string_view option) {
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
-    if (!file) {
-        return bad_input("file ({} {}): wanted a readable file, found: {}", option, path.string(),
-                         std::strerror(errno));
-    }
-    return read_all(file.get(), path.string());
-}
-
-Status for_each_line(const std::function<Status(const std::string&, int64_t)>& visit) {
-    std::unique_ptr<char, void (*)(void*)> buffer(nullptr, std::free);
-    size_t capacity = 0;
-    for (int64_t number = 1;; ++number) {
-        char* line = buffer.release();
-        errno = 0;
-        ssize_t length = getline(&line, &capacity, stdin);
-        buffer.reset(line);
-        if (length < 0) {
-            if (std::ferror(stdin)) return bad_input("input (stdin): wanted a line, found: {}", std::strerror(errno));
-            return {};
-        }
-        if (length > 0 && line[length - 1] == '\n') --length;
-        VKS_TRY(visit(std::string(line, static_cast<size_t>(length)), number));
-    }
 }
 
 InterruptFlag::InterruptFlag() {

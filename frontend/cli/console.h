@@ -1,10 +1,8 @@
-// The program's ends: standard input and output with their errors, Ctrl-C, and a progress bar on the terminal.
+// The program's ends: standard output with its errors, Ctrl-C, and a progress bar on the terminal. Input: input.h.
 #pragma once
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
-#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
@@ -23,13 +21,6 @@ Status write_json(const nlohmann::ordered_json& document);
 // A line of statistics or the like, for people.
 void write_stderr(std::string_view text);
 bool stderr_is_terminal();
-
-// Everything there is, as bytes; at most 2 GiB.
-Result<std::string> read_stdin();
-// The same of a file, which may be a pipe. `option` is for the message.
-Result<std::string> read_text(const std::filesystem::path& path, std::string_view option);
-// Each line of standard input without its line break, numbered from 1; the last one need not have one.
-Status for_each_line(const std::function<Status(const std::string&, int64_t)>& visit);
 
 // Ctrl-C sets a flag instead of ending the program, as long as the object lives; a second one while the flag is set
 // ends it at once. One object at a time.

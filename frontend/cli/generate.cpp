@@ -7,6 +7,7 @@
 #include "backend/base/log.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
+#include "frontend/cli/input.h"
 #include "frontend/cli/placement.h"
 #include "frontend/cli/runtime.h"
 #include "frontend/cli/values.h"
@@ -45,7 +46,8 @@ Status check_prompt_source(const GenerateArgs& args) {
 Result<std::vector<int32_t>> prompt_ids(const GenerateArgs& args, const Runtime& runtime) {
     if (args.ids) return parse_ids(*args.ids, "--ids");
     if (args.prompt) return runtime.prompt_ids(*args.prompt);
-    VKS_ASSIGN(const std::string text, args.file.empty() ? read_stdin() : read_text(args.file, "-f"));
+    VKS_ASSIGN(const std::string text,
+               args.file.empty() ? read_stdin(kMaxInput) : read_text(args.file, "-f", kMaxInput));
     return runtime.prompt_ids(text);
 }
 

@@ -10,6 +10,9 @@
 #include <readline/history.h>
 #include <readline/readline.h>
 
+#include "frontend/cli/input.h"
+#include "frontend/text/chat.h"
+
 namespace vks {
 namespace {
 
@@ -21,15 +24,6 @@ std::optional<std::string> edited_line(const char* prompt) {
     if (!line) return {};
     if (*line != 0) add_history(line.get());
     return line.get();
-}
-
-std::optional<std::string> plain_line() {
-    std::string text;
-    for (int c = 0; (c = std::getchar()) != EOF;) {
-        if (c == '\n') return text;
-        text += static_cast<char>(c);
-    }
-    return text.empty() ? std::nullopt : std::optional(text);
 }
 
 int discard_line() {
@@ -55,9 +49,9 @@ LineReader::~LineReader() {
     g_interrupt = nullptr;
 }
 
-std::optional<std::string> LineReader::next(const char* prompt) {
+Result<std::optional<std::string>> LineReader::next(const char* prompt) {
     interrupt_.clear();  // it was meant for the answer before
-    auto line = terminal_ ? edited_line(prompt) : plain_line();
+    auto line = terminal_ ? Result(edited_line(prompt)) : read_line(kMaxChatDocument);
     interrupt_.clear();  // and this one for the line
     return line;
 }

@@ -16,8 +16,8 @@ public:
     LineReader(const LineReader&) = delete;
     LineReader& operator=(const LineReader&) = delete;
 
-    // Nothing at the end of the input. `prompt` is shown on a terminal only.
-    std::optional<std::string> next(const char* prompt);
+    // Nothing at the end of the input. `prompt` is shown on a terminal only. Errors: those of read_line.
+    Result<std::optional<std::string>> next(const char* prompt);
 
 private:
     InterruptFlag& interrupt_;

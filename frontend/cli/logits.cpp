@@ -7,6 +7,7 @@
 #include "backend/base/bad_input.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
+#include "frontend/cli/input.h"
 #include "frontend/cli/runtime.h"
 #include "frontend/cli/values.h"
 #include "frontend/io/json.h"
@@ -47,7 +48,7 @@ void append(Rows& rows, int64_t width, const std::vector<int32_t>& values) {
 
 Result<std::vector<int32_t>> read_ids_file(const std::filesystem::path& path) {
     const std::string name = fmt::format("--ids-file {}", path.string());
-    VKS_ASSIGN(const std::string text, read_text(path, "--ids-file"));
+    VKS_ASSIGN(const std::string text, read_text(path, "--ids-file", kMaxIds));
     VKS_ASSIGN(const nlohmann::json document, parse_json(text, name));
     if (!document.is_array()) return bad_input("ids ({}): wanted an array of ids, found {}", name, describe(document));
     std::vector<int32_t> ids;

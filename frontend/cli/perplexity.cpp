@@ -7,6 +7,7 @@
 #include "backend/base/bad_input.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
+#include "frontend/cli/input.h"
 #include "frontend/cli/runtime.h"
 #include "frontend/cli/values.h"
 
@@ -69,7 +70,7 @@ Status score_window(Engine& engine, std::span<const int32_t> ids, Score& score) 
 
 // The text's ids with a BOS in front, if the model has one at all.
 Result<std::vector<int32_t>> text_ids(const PerplexityArgs& args, const Runtime& runtime) {
-    VKS_ASSIGN(const std::string text, read_text(args.file, "-f"));
+    VKS_ASSIGN(const std::string text, read_text(args.file, "-f", kMaxInput));
     VKS_ASSIGN(std::vector<int32_t> ids, runtime.tokenizer()->encode(text));
     std::optional<int32_t> bos = runtime.tokenizer()->bos_id();
     if (!bos) bos = runtime.config().bos_token_id;

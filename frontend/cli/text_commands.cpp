@@ -5,6 +5,7 @@
 #include "backend/base/bad_input.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
+#include "frontend/cli/input.h"
 #include "frontend/cli/options.h"
 #include "frontend/io/json.h"
 #include "frontend/text/chat.h"
@@ -68,10 +69,10 @@ Status run_tokenize(const TextArgs& args) {
         return write_stdout(ids_text(ids));
     };
     if (!args.jsonl) {
-        VKS_ASSIGN(const std::string text, read_stdin());
+        VKS_ASSIGN(const std::string text, read_stdin(kMaxInput));
         return print_ids(text);
     }
-    return for_each_line([&](const std::string& line, int64_t number) -> Status {
+    return for_each_line(kMaxInput, [&](const std::string& line, int64_t number) -> Status {
         VKS_ASSIGN(const std::string text, parse_string(line, number));
         return print_ids(text);
     });
@@ -81,11 +82,11 @@ Status run_detokenize(const TextArgs& args) {
     VKS_ASSIGN(const std::filesystem::path dir, model_dir(args.common));
     VKS_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(dir));
     if (!args.jsonl) {
-        VKS_ASSIGN(const std::string text, read_stdin());
+        VKS_ASSIGN(const std::string text, read_stdin(kMaxIds));
         VKS_ASSIGN(const std::vector<int32_t> ids, parse_id_array(text, 0));
         return write_stdout(tokenizer.decode(ids, args.skip_special));
     }
-    return for_each_line([&](const std::string& line, int64_t number) -> Status {
+    return for_each_line(kMaxIds, [&](const std::string& line, int64_t number) -> Status {
         VKS_ASSIGN(const std::vector<int32_t> ids, parse_id_array(line, number));
         return write_stdout(string_text(tokenizer.decode(ids, args.skip_special)));
     });
@@ -103,11 +104,11 @@ Status run_render(const TextArgs& args) {
         return prompt;
     };
     if (!args.jsonl) {
-        VKS_ASSIGN(const std::string text, read_stdin());
+        VKS_ASSIGN(const std::string text, read_stdin(kMaxChatDocument));
         VKS_ASSIGN(const std::string prompt, rendered(text, 0));
         return write_stdout(prompt);
     }
-    return for_each_line([&](const std::string& line, int64_t number) -> Status {
+    return for_each_line(kMaxChatDocument, [&](const std::string& line, int64_t number) -> Status {
         VKS_ASSIGN(const std::string prompt, rendered(line, number));
         return write_stdout(string_text(prompt));
     });

@@ -17,6 +17,7 @@ using Document = nlohmann::ordered_json;
 constexpr uint64_t kMaxConfig = uint64_t{16} << 20;  // bytes of tokenizer_config.json and chat_template.jinja
 constexpr size_t kMaxDepth = 100;                    // levels of a document
 constexpr size_t kMaxKeys = 4096;                    // of one of its objects, which are searched from front to back
+constexpr size_t kMaxSearch = size_t{1} << 28;       // keys that these searches meet in all: half a second
 
 // The variables Transformers makes of its special tokens.
 constexpr std::string_view kTokenNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
@@ -87,6 +88,8 @@ public:
     bool string(string_t&) override { return true; }
     bool binary(binary_t&) override { return fail("wanted text, found binary data"); }
     bool key(string_t&) override {
+        search_ += keys_[depth_];
+        if (search_ > kMaxSearch) return fail("wanted smaller objects, found too many of many keys");
         return ++keys_[depth_] <= kMaxKeys ||
                fail(fmt::format("wanted at most {} keys an object, found more", kMaxKeys));
     }
@@ -113,6 +116,7 @@ private:
 
     size_t depth_ = 0;
     std::array<size_t, kMaxDepth + 1> keys_{};  // met in the object open at each depth
+    size_t search_ = 0;
     std::string failure_;
 };
 
@@ -173,6 +177,9 @@ Result<std::string> ChatTemplate::render(const Document& document) const {
 }
 
 Result<Document> parse_chat_document(std::string_view text, std::string_view name) {
+    if (text.size() > kMaxChatDocument) {
+        return bad_input("chat document ({}): wanted at most {} bytes, found {}", name, kMaxChatDocument, text.size());
+    }
     if (const auto found = not_json(text)) return bad_input("chat document ({}): wanted text, found {}", name, *found);
     Checker checker;
     if (!Document::sax_parse(text.begin(), text.end(), &checker)) {

@@ -1,6 +1,7 @@
 // A checkpoint's chat template: turns a conversation into the prompt text that Transformers' apply_chat_template gives.
 // Neither tokenizes nor runs the model.
 #pragma once
+#include <cstddef>
 #include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
@@ -40,9 +41,12 @@ private:
     Tokens tokens_;
 };
 
+// Bytes of a document: ten times what the longest context takes, and a second's work.
+inline constexpr size_t kMaxChatDocument = size_t{16} << 20;
+
 // Reads the JSON text of such a document. Keeps the order of keys; of equal keys the last counts, as in Python.
-// Errors (kBadInput), naming `name`: not JSON, more than 100 levels deep or 4096 keys wide, an integer that 64 bits do
-// not hold.
+// Errors (kBadInput), naming `name`: longer, not JSON, more than 100 levels deep, 4096 keys wide or 2^28 comparisons of
+// keys wide in all, an integer that 64 bits do not hold.
 Result<nlohmann::ordered_json> parse_chat_document(std::string_view text, std::string_view name);
 
 }  // namespace vks
