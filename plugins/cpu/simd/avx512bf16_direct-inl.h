@@ -77,6 +77,7 @@ inline void direct_tile(const Direct& d, const uint16_t* const (&x)[M], int64_t 
         const RowRef row = d.product->w.row(std::min(column + at + n, d.last - 1));
         w[n] = static_cast<const W*>(row.data);
         scale[n] = row.scale;
+        find_pages(row.data, d.k * static_cast<int64_t>(sizeof(W)));
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) total[m][n] = _mm512_setzero_ps();
     }
