@@ -61,7 +61,7 @@ inline Pairs pair_rows(const Bf16* upper, const Bf16* lower, int64_t n, const De
     return pairs;
 }
 
-// A group's rows as they are in w, 64 columns from `first` on of rows 2i and 2i + 1. Fetches the group after it.
+// A group's rows as they are in w, 64 columns from `first` on of rows 2i and 2i + 1.
 template <class W>
 struct Fresh {
     const W* first;
@@ -71,20 +71,32 @@ struct Fresh {
     Pairs operator()(int64_t i) const {
         const W* upper = first + 2 * i * stride;
         const W* lower = 2 * i + 1 < count ? upper + stride : nullptr;
-        fetch(upper);
-        if (lower) fetch(lower);
         return pair_rows(upper, lower, columns, decoder);
-    }
-    void fetch(const W* p) const {
-        const char* next = reinterpret_cast<const char*>(p + kGroup * stride);
-        _mm_prefetch(next, _MM_HINT_T0);
-        if constexpr (sizeof(W) > 1) _mm_prefetch(next + 64, _MM_HINT_T0);
     }
 };
 
-// That group, `c` columns into the item's.
+// Fetches rows of w into L1 and finds the pages of rows far behind them. After the head's last row comes the next
+// head's first.
+template <class W>
+void fetch_rows(const Absorb& a, int64_t from, int64_t to) {
+    constexpr int64_t kPagesAhead = 2 * kGroup;
+    const auto row = [&a](int64_t d) {
+        const int64_t index = d < a.nope ? d : d - a.nope + a.head_rows;
+        return reinterpret_cast<const char*>(static_cast<const W*>(a.w.row(index).data) + a.column);
+    };
+    for (; from < to; ++from) {
+        const char* p = row(from);
+        for (int64_t i = 0; i < a.columns * static_cast<int64_t>(sizeof(W)); i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
+        _mm_prefetch(row(from + kPagesAhead), _MM_HINT_T1);
+    }
+}
+
+// That group, `c` columns into the item's. It is worked on column by column, but memory likes its own order: with each
+// 64 columns goes a share of the rows behind the group.
 template <class W>
 Fresh<W> fresh_group(const Absorb& a, int64_t d, int64_t count, int64_t c) {
+    const int64_t end = std::min(c + kColumns, a.columns);
+    fetch_rows<W>(a, d + count + count * c / a.columns, d + count + count * end / a.columns);
     return {static_cast<const W*>(a.w.row(d).data) + a.column + c, a.w.stride, count, a.columns - c, {}};
 }
 
@@ -202,6 +214,7 @@ void absorb_head(const Absorb& a) {
     const AbsorbSpace space(a);
     copy_x(a, space);
     std::memset(space.sums, 0, static_cast<size_t>(a.rows * space.stride) * sizeof(float));
+    fetch_rows<W>(a, 0, absorb_group(a, 0));
     int64_t pair = 0;
     for (int64_t d = 0; d < a.nope;) {
         const int64_t count = absorb_group(a, d), pairs = (count + 1) / 2;

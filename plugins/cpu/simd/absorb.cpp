@@ -72,6 +72,7 @@ void absorb(AbsorbKernel kernel, const Call& call) {
                           .rows_per_scale = kBlock},
                     .nope = nope,
                     .rows = std::min(kAbsorbRows, x.rows() - row),
+                    .head_rows = nope + int64_t{p.v},
                     .column = part * width,
                     .columns = std::min(width, lora - part * width),
                     .y = y.out<std::byte>() + (row * y.dim[1] + h * lora) * dtype_bytes(y.dtype),

@@ -15,6 +15,7 @@ struct Absorb {
     int64_t x_stride;
     Rows w;  // row 0 is the head's first
     int64_t nope, rows;
+    int64_t head_rows;  // rows of w from a head to the next
     int64_t column, columns;
     std::byte* y;  // row 0, column 0 of the head
     uint32_t y_dtype;
