@@ -61,15 +61,34 @@ inline void add_block(const Direct&, const Quad<Bf16> (&w)[N], const float* cons
     }
 }
 
+// Where reading goes on behind an item's rows.
+struct Path {
+    const char* end;
+    int64_t jump;  // from there to the next rows
+
+    // What will be read `distance` bytes after p.
+    const char* after(const void* p, int64_t distance) const {
+        const char* from = static_cast<const char*>(p) + distance;
+        return from + (from < end ? 0 : jump);
+    }
+};
+template <class W>
+inline Path path(const Direct& d) {
+    const char* end =
+        reinterpret_cast<const char*>(reinterpret_cast<const W*>(d.product->w.data) + d.last * d.product->w.stride);
+    return {end, d.next.data ? static_cast<const char*>(d.next.data) - end : 0};
+}
+
 // Columns whose sums over lanes are formed together.
 constexpr int kSums = 4;
 
 // to[m][at + n] = x[m] w[column + at + n]^T for n < N; past the last column, that one again.
 template <bool XScaled, class W, int M, int N>
-inline void direct_tile(const Direct& d, const uint16_t* const (&x)[M], int64_t column, int at,
+inline void direct_tile(const Direct& d, const Path& path, const uint16_t* const (&x)[M], int64_t column, int at,
                         F32x16 (&to)[M][kSums]) {
     const Decoder decoder;
     const W* w[N];
+    const char* ahead[N];
     const float* scale[N];
     F32x16 total[M][N];
     VKS_AVX512BF16_UNROLL
@@ -77,7 +96,8 @@ inline void direct_tile(const Direct& d, const uint16_t* const (&x)[M], int64_t 
         const RowRef row = d.product->w.row(std::min(column + at + n, d.last - 1));
         w[n] = static_cast<const W*>(row.data);
         scale[n] = row.scale;
-        find_pages(row.data, d.k * static_cast<int64_t>(sizeof(W)));
+        ahead[n] = path.after(w[n], kAhead);
+        find_pages(path.after(w[n], kPageAhead), d.k * static_cast<int64_t>(sizeof(W)));
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) total[m][n] = _mm512_setzero_ps();
     }
@@ -87,8 +107,8 @@ inline void direct_tile(const Direct& d, const uint16_t* const (&x)[M], int64_t 
         VKS_AVX512BF16_UNROLL
         for (int n = 0; n < N; ++n) {
             v[n] = load_quad(w[n] + k, kScaleBlock, decoder);
-            fetch(w[n] + k);
-            fetch(w[n] + k + 64);
+            fetch<W>(ahead[n] + k * static_cast<int64_t>(sizeof(W)));
+            fetch<W>(ahead[n] + (k + 64) * static_cast<int64_t>(sizeof(W)));
         }
         add_block<XScaled>(d, v, scale, x, k, 4, total);
     }
@@ -111,10 +131,13 @@ void direct_rows(const Direct& d) {
     const int64_t y_bytes = p.y_stride * (p.y_dtype == VKS_F32 ? 4 : 2);
     const uint16_t* x[M];
     for (int m = 0; m < M; ++m) x[m] = static_cast<const uint16_t*>(d.x[m]);
+    const Path way = path<W>(d);
+    const int64_t scales = d.next.scale ? ((d.last - d.first) / kScaleBlock + 1) * p.w.scale_columns : 0;
+    for (int64_t i = 0; i < scales; i += 16) _mm_prefetch(reinterpret_cast<const char*>(d.next.scale + i), _MM_HINT_T0);
     for (int64_t column = d.first; column < d.last; column += kSums) {
         F32x16 total[M][kSums];
         VKS_AVX512BF16_UNROLL
-        for (int at = 0; at < kSums; at += kN) direct_tile<XScaled, W, M, kN>(d, x, column, at, total);
+        for (int at = 0; at < kSums; at += kN) direct_tile<XScaled, W, M, kN>(d, way, x, column, at, total);
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) {
             const __m128 s = sums(total[m][0], total[m][1], total[m][2], total[m][3]);
