@@ -17,20 +17,21 @@ bool absorbs(const Signature& s) {
     return s.get<vks_head_gemm_params>().mode == VKS_HEAD_ABSORB;
 }
 
-// Four columns a lane: a row's bytes are read side by side.
+// Four columns a lane: a row's bytes are read side by side. On devices run by the CPU as many as 16 bytes hold.
 Matmul absorb(const Caps& caps, const Signature& s, uint32_t rows) {
     const int64_t lora = s.get<vks_head_gemm_params>().lora;
-    const uint32_t tokens = std::bit_ceil(std::clamp(rows, 1u, 4u));
+    const uint32_t tokens = std::bit_ceil(std::clamp(rows, 1u, 4u)), subgroup = std::bit_floor(caps.subgroup);
     const uint32_t lanes = std::bit_ceil(uint32_t(std::clamp<int64_t>((lora + 3) / 4, 1, 64)));
-    Program program{"head_absorb",
-                    std::bit_floor(caps.software ? caps.subgroup : std::min(caps.max_invocations, lanes)),
+    const bool wide = caps.software && caps.subgroup_arithmetic && subgroup >= 4 && lora % 16 == 0;
+    Program program{wide ? "head_absorb.subgroup" : "head_absorb",
+                    caps.software ? subgroup : std::bit_floor(std::min(caps.max_invocations, lanes)),
                     {{"X", s.args[kX].dtype},
                      {"W", s.args[kW].dtype},
                      {"Y", s.args[kY].dtype},
                      {"VECTOR", lora % 4 == 0 ? 1u : 0u},
                      {"HALF", caps.fp8_by_half ? 1u : 0u},
                      {"TOKENS", tokens}}};
-    const uint32_t columns = 4 * program.workgroup;
+    const uint32_t columns = (wide ? 16 / uint32_t(abi::element_bytes(s.args[kW].dtype)) : 4) * program.workgroup;
     return {std::move(program), tokens, columns};
 }
 
