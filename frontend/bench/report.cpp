@@ -28,28 +28,33 @@ th[aria-sort=ascending] button::after{content:" \2191"}th[aria-sort=descending] 
 .bad{color:var(--bad);font-weight:600}.faint{color:var(--faint)}
 label{display:block;margin:.5rem 0}input{font:inherit;max-width:100%;padding:.2rem .4rem;color:inherit;background:var(--paper);border:1px solid var(--rule);border-radius:4px}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--faint);font-size:12px}
+@media screen and (max-width:600px){svg text{font-size:20px}circle.op{r:7px}}
 .grid{stroke:var(--rule)}.roof{stroke:var(--ink);stroke-width:1.5}
 .op{fill:var(--mark);fill-opacity:.6}.op:hover,.op:focus{fill-opacity:1;outline:none;stroke:var(--ink)}.dim{opacity:.12}
 @media print{body{max-width:none;padding:0}.wide{overflow:visible;border:0}th{position:static}label{display:none}}
 )css";
 
-// Sorting by a click on a heading; a filter that also dims the other operators in the plots.
+// Sorting by a click on a heading, what has no value last; a filter, of operators in the plots, too; and a line under
+// each plot that says which operator has the focus, for those who have no mouse to point with.
 constexpr const char* kScript = R"js(
-const value=c=>c.dataset.v===undefined?c.textContent:Number(c.dataset.v);
+const value=c=>c.dataset.v!==undefined?Number(c.dataset.v):c.textContent==='–'?null:c.textContent;
 for(const th of document.querySelectorAll('th'))th.querySelector('button').onclick=()=>{
  const table=th.closest('table'),body=table.tBodies[0],at=th.cellIndex;
  const up=th.getAttribute('aria-sort')!=='ascending';
  for(const o of table.querySelectorAll('th'))o.removeAttribute('aria-sort');
  th.setAttribute('aria-sort',up?'ascending':'descending');
  const order=(a,b)=>{const x=value(a.cells[at]),y=value(b.cells[at]);
+  if(x===null||y===null)return(x===null)-(y===null);
   return(typeof x==='number'&&typeof y==='number'?x-y:String(x).localeCompare(String(y)))*(up?1:-1)};
  body.append(...[...body.rows].sort(order));};
+const ops=[...document.querySelectorAll('#ops tbody tr')],dots=document.querySelectorAll('circle.op');
 for(const input of document.querySelectorAll('input[type=search]'))input.oninput=()=>{
  const want=input.value.toLowerCase();
  for(const row of document.getElementById(input.dataset.for).tBodies[0].rows)
   row.hidden=!row.textContent.toLowerCase().includes(want);
- for(const dot of document.querySelectorAll('circle.op'))
-  dot.classList.toggle('dim',!dot.textContent.toLowerCase().includes(want));};
+ for(const dot of dots)dot.classList.toggle('dim',ops[dot.dataset.row].hidden);};
+for(const dot of dots)dot.onfocus=dot.onmouseenter=()=>{
+ dot.closest('section').querySelector('.which').textContent=dot.textContent;};
 )js";
 
 struct TableColumn {
@@ -99,7 +104,11 @@ std::string plots(const std::vector<Json>& rows) {
     std::set<std::string> backends;
     for (const Json& row : of_kind(rows, Kind::kOps)) backends.insert(row["backend"].get<std::string>());
     std::string html;
-    for (const std::string& backend : backends) html += section("Roofline of " + backend, roofline_svg(rows, backend));
+    for (const std::string& backend : backends) {
+        std::string svg = roofline_svg(rows, backend);
+        if (!svg.empty()) svg += "<p class=\"which faint\">One dot, one operator.</p>\n";
+        html += section("Roofline of " + backend, svg);
+    }
     return html;
 }
 
@@ -135,7 +144,7 @@ std::string escape_html(const std::string& text) {
 
 std::string report_page(const std::vector<Json>& rows, const std::vector<Json>& before, const std::string& title) {
     const auto ops = of_kind(rows, Kind::kOps), models = of_kind(rows, Kind::kModel),
-               roofs = of_kind(rows, Kind::kRoofline);
+               roofs = of_kind(rows, Kind::kRoofline), programs = of_kind(rows, Kind::kIsa);
     std::string body = plots(rows);
     if (!ops.empty())
         body += section("Operators", table("ops", ops,
@@ -171,6 +180,17 @@ std::string report_page(const std::vector<Json>& rows, const std::vector<Json>& 
                                                       {"bytes", "bytes", "{:.0f}"},
                                                       {"value", "value", "{:.2f}"},
                                                       {"unit", "unit"}}));
+    if (!programs.empty())
+        body += section("What compilers make of the shaders", table("isa", programs,
+                                                                    {{"backend", "GPU"},
+                                                                     {"op", "operator"},
+                                                                     {"shader", "shader"},
+                                                                     {"registers", "registers", "{:.0f}"},
+                                                                     {"spilled", "spilled", "{:.0f}"},
+                                                                     {"shared", "shared", "{:.0f}"},
+                                                                     {"waves", "waves", "{:.0f}"},
+                                                                     {"code", "code", "{:.0f}"},
+                                                                     {"constants", "constants"}}));
     body += section("Compared with before", comparison(rows, before));
     const std::string heading = escape_html(title);
     return fmt::format(

@@ -53,6 +53,11 @@ const char* missing_field(const nlohmann::json& row) {
         if (!is_number("value")) return "value";
         return row["unit"] != "GB/s" || is_number("bytes") ? nullptr : "bytes";
     }
+    if (kind == Kind::kIsa) {
+        for (const char* name : {"op", "shader", "constants"})
+            if (!is_text(name)) return name;
+        return is_number("spilled") ? nullptr : "spilled";
+    }
     for (const char* name : {"op", "shape"})
         if (!is_text(name)) return name;
     if (row.contains("median_us") && row["median_us"].is_null()) return nullptr;
@@ -65,6 +70,7 @@ const char* missing_field(const nlohmann::json& row) {
 
 std::optional<Kind> kind_of(const nlohmann::json& row) {
     if (!row.is_object()) return {};
+    if (row.contains("shader") && row.contains("registers")) return Kind::kIsa;
     if (row.contains("op") && row.contains("shape")) return Kind::kOps;
     if (row.contains("avg_ts") && row.contains("n_gen")) return Kind::kModel;
     if (row.contains("what") && row.contains("value")) return Kind::kRoofline;
@@ -81,7 +87,7 @@ Result<std::vector<Json>> read_results(const std::filesystem::path& path) {
     std::vector<Json> rows;
     for (const nlohmann::json& row : document) {
         if (!kind_of(row))
-            return bad_input("results ({}): wanted rows of bench ops, model or roofline, found {} at position {}",
+            return bad_input("results ({}): wanted rows of bench ops, model, roofline or isa, found {} at position {}",
                              path.string(), describe(row), rows.size());
         if (const char* name = missing_field(row))
             return bad_input("results ({}): wanted {} as -o json writes it, found {} at position {}", path.string(),
@@ -110,6 +116,8 @@ std::optional<Figure> figure_of(const nlohmann::json& row) {
                                       bytes > 0 ? " " + binary_size(bytes) : ""),
                           field<double>(row, "value", 0), unit, unit == "us"};
         }
+        case Kind::kIsa:
+            return {};
     }
     return {};
 }

@@ -11,7 +11,7 @@
 
 namespace vks::bench {
 
-enum class Kind { kOps, kModel, kRoofline };
+enum class Kind { kOps, kModel, kRoofline, kIsa };
 
 // Of a row, by the fields it has.
 std::optional<Kind> kind_of(const nlohmann::json& row);
@@ -26,7 +26,7 @@ struct Figure {
     std::string unit;           // "us", "t/s", "GB/s"
     bool less_is_more = false;  // a time
 };
-// Nothing for what was not measured: skipped, or wrong.
+// Nothing for what was not measured: skipped, wrong, or only compiled (tests/isa/baseline.py compares those).
 std::optional<Figure> figure_of(const nlohmann::json& row);
 
 // A row for each figure of either run: {"what", "unit", "a", "b", "speed"}, where speed is b's over a's: above 1 is

@@ -12,11 +12,12 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr double kWidth = 760, kHeight = 440, kLeft = 64, kRight = 16, kTop = 16, kBottom = 48;
+constexpr double kWidth = 760, kHeight = 440, kLeft = 80, kRight = 32, kTop = 32, kBottom = 48;
 
 struct Point {
     double intensity, rate;  // FLOP per byte, GFLOP/s
-    std::string text, op;
+    std::string text;
+    size_t row;  // among those of operators
 };
 
 struct Roof {
@@ -32,15 +33,17 @@ struct Axis {
 
 std::vector<Point> points_of(const std::vector<Json>& rows, const std::string& backend) {
     std::vector<Point> points;
+    size_t next = 0;
     for (const Json& row : rows) {
-        if (kind_of(row) != Kind::kOps || row["backend"] != backend || row["median_us"].is_null()) continue;
+        if (kind_of(row) != Kind::kOps) continue;
+        const size_t at = next++;
+        if (row["backend"] != backend || row["median_us"].is_null()) continue;
         const double flops = row.value("flops", 0.0), bytes = row.value("bytes", 0.0), rate = row["gflop_s"];
         if (flops <= 0 || bytes <= 0 || rate <= 0) continue;  // the axes are logarithmic
-        const auto name = row["op"].get<std::string>();
         points.push_back({flops / bytes, rate,
-                          fmt::format("{} {}: {:.3g} GFLOP/s, {:.3g} GB/s", name, row["shape"].get<std::string>(), rate,
-                                      row["gb_s"].get<double>()),
-                          name});
+                          fmt::format("{} {}: {:.3g} GFLOP/s, {:.3g} GB/s", row["op"].get<std::string>(),
+                                      row["shape"].get<std::string>(), rate, row["gb_s"].get<double>()),
+                          at});
     }
     return points;
 }
@@ -74,8 +77,8 @@ std::string line(double x1, double y1, double x2, double y2, const char* kind) {
                        x2, y2);
 }
 
-std::string label(double x, double y, const char* anchor, const std::string& text) {
-    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n", x, y, anchor,
+std::string label(double x, double y, const char* anchor, const std::string& text, const char* lower = "0") {
+    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" dy=\"{}\" text-anchor=\"{}\">{}</text>\n", x, y, lower, anchor,
                        escape_html(text));
 }
 
@@ -91,12 +94,11 @@ std::string grid(const Axis& x, const Axis& y) {
         svg +=
             line(x.from, at, x.to, at, "grid") + label(x.from - 6, at + 4, "end", fmt::format("{:g}", std::pow(10, e)));
     }
-    return svg + label((x.from + x.to) / 2, kHeight - 8, "middle", "FLOP per byte") +
-           label(4, kTop + 4, "start", "GFLOP/s");
+    return svg + label((x.from + x.to) / 2, kHeight - 8, "middle", "FLOP per byte") + label(4, 16, "start", "GFLOP/s");
 }
 
 // The slope up to the highest rate, and the rates as levels from where they meet it.
-std::string roofs(const Axis& x, const Axis& y, const Roof& memory, const std::vector<Roof>& rates) {
+std::string roofs(const Axis& x, const Axis& y, const Roof& memory, std::vector<Roof> rates) {
     std::string svg;
     const double left = std::pow(10, x.low), right = std::pow(10, x.high), bottom = std::pow(10, y.low);
     double highest = std::pow(10, y.high);
@@ -106,14 +108,17 @@ std::string roofs(const Axis& x, const Axis& y, const Roof& memory, const std::v
     if (memory.value > 0) {
         const double from = std::max(left, bottom / memory.value), to = std::min(right, highest / memory.value);
         svg += line(x.at(from), y.at(from * memory.value), x.at(to), y.at(to * memory.value), "roof");
-        svg += label(x.at(from) + 8, y.at(from * memory.value) - 8, "start",
-                     fmt::format("{} {:.3g} GB/s", memory.name, memory.value));
+        svg += label(x.at(from) + 16, y.at(from * memory.value), "start",
+                     fmt::format("{} {:.3g} GB/s", memory.name, memory.value), "1.2em");
     }
-    for (const Roof& rate : rates) {
+    // Names above and below their lines in turn, as rates may be close.
+    std::sort(rates.begin(), rates.end(), [](const Roof& a, const Roof& b) { return a.value > b.value; });
+    for (size_t i = 0; i < rates.size(); ++i) {
+        const Roof& rate = rates[i];
         const double from = memory.value > 0 ? std::clamp(rate.value / memory.value, left, right) : left;
         svg += line(x.at(from), y.at(rate.value), x.at(right), y.at(rate.value), "roof");
         svg += label(x.at(right) - 4, y.at(rate.value) - 5, "end",
-                     fmt::format("{} {:.3g} GFLOP/s", rate.name, rate.value));
+                     fmt::format("{} {:.3g} GFLOP/s", rate.name, rate.value), i % 2 == 0 ? "0" : "1.4em");
     }
     return svg;
 }
@@ -138,9 +143,9 @@ std::string roofline_svg(const std::vector<Json>& rows, const std::string& backe
     svg += grid(x, y) + roofs(x, y, memory, rates);
     for (const Point& p : points)
         svg += fmt::format(
-            "<circle class=\"op\" data-op=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" tabindex=\"0\"><title>{}"
+            "<circle class=\"op\" data-row=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" tabindex=\"0\"><title>{}"
             "</title></circle>\n",
-            escape_html(p.op), x.at(p.intensity), y.at(p.rate), escape_html(p.text));
+            p.row, x.at(p.intensity), y.at(p.rate), escape_html(p.text));
     return svg + "</svg>\n";
 }
 

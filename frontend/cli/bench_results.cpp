@@ -73,7 +73,7 @@ void add_bench_compare(CLI::App& bench, Action& action) {
 void add_bench_report(CLI::App& bench, Action& action) {
     const auto args = std::make_shared<ReportArgs>();
     CLI::App& app = add_command<ReportArgs>(bench, action, "report", "Results as one page of HTML", args, run_report);
-    add_arguments(app, "RESULTS", "RESULTS.json ...", "Files that -o json wrote: of ops, model and roofline, together",
+    add_arguments(app, "RESULTS", "RESULTS.json ...", "Files that -o json wrote: of ops, model, roofline and isa, together",
                   args->results);
     add_path(app, "-o,--output", "Output: the HTML file to write", args->out);
     add_path(app, "--before", "Results of an earlier run to compare with", args->before);

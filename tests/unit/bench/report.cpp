@@ -31,9 +31,16 @@ Json roof(const std::string& what, Json bytes, double value, const std::string& 
     return {{"backend", "cpu"}, {"device", "CPU"}, {"what", what}, {"bytes", bytes}, {"value", value}, {"unit", unit}};
 }
 
+Json program(const std::string& shader) {
+    return {{"backend", "navi31"}, {"device", "RADV"},      {"op", "gemm"},    {"shape", "T 1"},
+            {"shader", shader},    {"constants", "64 X=2"}, {"registers", 48}, {"spilled", 0},
+            {"shared", nullptr},   {"waves", 32},           {"code", 2084}};
+}
+
 TEST(Results, ComparedBySpeedWhateverTheUnit) {
-    const auto rows = compare({op("a", 100), op("b", 100), model(10), roof("submit", nullptr, 2, "us"), op("gone", 1)},
-                              {op("a", 50), op("b", 125), model(5), roof("submit", nullptr, 2, "us"), skipped("c")});
+    const auto rows =
+        compare({op("a", 100), op("b", 100), model(10), roof("submit", nullptr, 2, "us"), op("gone", 1)},
+                {op("a", 50), op("b", 125), model(5), roof("submit", nullptr, 2, "us"), skipped("c"), program("gemm")});
     ASSERT_EQ(rows.size(), 5u);
     EXPECT_EQ(rows[0]["speed"], 2.0);
     EXPECT_EQ(rows[1]["speed"], 0.8);
@@ -47,10 +54,10 @@ TEST(Results, ComparedBySpeedWhateverTheUnit) {
 
 TEST(Results, ReadFromFiles) {
     const test::TempDir dir;
-    test::write_bytes(dir / "good", Json({op("a", 1), model(2)}).dump());
+    test::write_bytes(dir / "good", Json({op("a", 1), model(2), program("gemm")}).dump());
     const auto good = read_results(dir / "good");
     ASSERT_TRUE(good);
-    EXPECT_EQ(good->size(), 2u);
+    EXPECT_EQ(good->size(), 3u);
     const char* wrong[] = {"{}", "[1]", "[{\"op\":1}]", "[", ""};
     for (const char* text : wrong) {
         test::write_bytes(dir / "bad", text);
@@ -77,10 +84,12 @@ TEST(Results, RowsWithoutWhatTheirKindHas) {
     for (const Json& value : {Json(), Json(1), Json::object()}) {
         refused(op("a", 1), "backend", value);
         refused(roof("read", 1 << 20, 2, "GB/s"), "unit", value);
+        for (const char* name : {"op", "constants"}) refused(program("gemm"), name, value);
     }
     for (const Json& value : {Json(), Json("1"), Json(-1), Json(1e300), Json(1e-300)}) {
         for (const char* name : {"median_us", "gb_s", "gflop_s", "bytes", "flops"}) refused(op("a", 1), name, value);
         refused(roof("read", 1 << 20, 2, "GB/s"), "bytes", value);
+        refused(program("gemm"), "spilled", value);
         if (value.is_null()) continue;  // these two say which kind it is
         refused(roof("read", 1 << 20, 2, "GB/s"), "value", value);
         refused(model(1), "avg_ts", value);
@@ -98,13 +107,15 @@ TEST(Report, RatesOfZero) {
 }
 
 TEST(Report, ThePageIsSelfContained) {
-    const std::vector<Json> rows = {op("a \"quoted\" & <shape>", 100), skipped("b"), model(10),
-                                    roof("read", 1 << 28, 20, "GB/s"), roof("f32", nullptr, 100, "GFLOP/s")};
+    const std::vector<Json> rows = {
+        op("a \"quoted\" & <shape>", 100),    skipped("b"),     model(10), roof("read", 1 << 28, 20, "GB/s"),
+        roof("f32", nullptr, 100, "GFLOP/s"), program("few<1>")};
     const std::string page = report_page(rows, {op("a \"quoted\" & <shape>", 200)}, "Title <1>");
-    for (const char* wanted : {"<!DOCTYPE html>", "prefers-color-scheme:dark", "name=\"viewport\"", "<svg viewBox",
-                               "a &quot;quoted&quot; &amp; &lt;shape&gt;", "avx&lt;2&gt;",
-                               "<title>Title &lt;1&gt;</title>", "id=\"ops\"", "id=\"models\"", "id=\"roofs\"",
-                               "id=\"compare\"", "class=\"faint\">skipped", "data-v=\"100\"", "@media print"})
+    for (const char* wanted :
+         {"<!DOCTYPE html>", "prefers-color-scheme:dark", "name=\"viewport\"", "<svg viewBox",
+          "a &quot;quoted&quot; &amp; &lt;shape&gt;", "avx&lt;2&gt;", "<title>Title &lt;1&gt;</title>", "id=\"ops\"",
+          "id=\"models\"", "id=\"roofs\"", "id=\"compare\"", "id=\"isa\"", "few&lt;1&gt;", "class=\"faint\">skipped",
+          "data-v=\"100\"", "@media print"})
         EXPECT_NE(page.find(wanted), std::string::npos) << wanted;
     for (const char* unwanted : {"http:", "https:", "src=", "<link", "@import", "url(", "<shape>"})
         EXPECT_EQ(page.find(unwanted), std::string::npos) << unwanted;
