@@ -80,7 +80,9 @@ INSTANTIATE_TEST_SUITE_P(All, DamagedTokenizers, ::testing::ValuesIn(damaged_tok
 INSTANTIATE_TEST_SUITE_P(All, DamagedTemplates, ::testing::ValuesIn(damaged_templates()), name_of);
 
 TEST(DamagedInputs, ChatDocumentsAreRefusedWithOneLine) {
-    const std::string deep(100000, '[');
+    const std::string deep(100000, '['), object = many_keys("1", 4000);
+    std::string objects = object;
+    for (int i = 0; i < 40; ++i) objects.append(",").append(object);
     const struct {
         std::string input, wanted;
     } cases[] = {
@@ -99,6 +101,8 @@ TEST(DamagedInputs, ChatDocumentsAreRefusedWithOneLine) {
         {"[{\"role\":\"user\",\"content\":\"\xff\"}]", "wanted JSON"},
         {std::string("[]\0", 3), "found"},
         {deep, "levels"},
+        {"[" + objects + "]", "wanted smaller objects"},
+        {std::string((16 << 20) + 1, ' '), "wanted at most 16777216 bytes"},
         {R"({"messages":[],"tools":1})", "chat document (tools)"},
         {R"({"messages":[],"add_generation_prompt":1})", "add_generation_prompt"},
     };
@@ -110,6 +114,51 @@ TEST(DamagedInputs, ChatDocumentsAreRefusedWithOneLine) {
         EXPECT_EQ(ran.err.find('\n'), ran.err.size() - 1) << ran.err;
         EXPECT_NE(ran.err.find(c.wanted), std::string::npos) << c.wanted << " in " << ran.err;
     }
+}
+
+// A line for the shell, in which $0 is the program and $1 a model. What has no end would fill the memory or take the
+// time.
+Ran shell(const std::string& line) {
+    RunOptions options;
+    options.program = "/bin/sh";
+    options.timeout = std::chrono::seconds(60);
+    return run_program({"-c", line, VKS_PROGRAM, test::data("nano-bf16/checkpoint")}, options);
+}
+
+void expect_refusal(const Ran& ran, const std::string& wanted) {
+    EXPECT_EQ(ran.status, 3) << ran.err;
+    EXPECT_EQ(ran.out, "");
+    EXPECT_EQ(ran.err.find('\n'), ran.err.size() - 1) << ran.err;
+    EXPECT_NE(ran.err.find(wanted), std::string::npos) << ran.err;
+}
+
+TEST(DamagedInputs, DevicesAreRefusedWithOneLine) {
+    for (const char* command :
+         {"tokenize", "tokenize --jsonl", "detokenize", "detokenize --jsonl", "render", "render --jsonl",
+          "generate --backend cpu -", "generate --backend cpu -f /dev/zero", "perplexity --backend cpu -f /dev/urandom",
+          "chat --backend cpu", "logits --backend cpu --ids-file /dev/zero -o /dev/null"}) {
+        SCOPED_TRACE(command);
+        expect_refusal(shell(std::string("exec \"$0\" ") + command + " -m \"$1\" </dev/zero"),
+                       "wanted a file, a pipe or a terminal, found a device");
+    }
+}
+
+TEST(DamagedInputs, EndlessPipesAreRefusedWithOneLine) {
+    for (const char* command : {"render", "render --jsonl", "detokenize", "chat --backend cpu"}) {
+        SCOPED_TRACE(command);
+        expect_refusal(shell(std::string("cat /dev/zero 2>/dev/null | \"$0\" ") + command + " -m \"$1\""),
+                       "(stdin): wanted at most ");
+    }
+}
+
+TEST(DamagedInputs, EmptyDevicesAndPipesAreRead) {
+    EXPECT_EQ(shell("exec \"$0\" tokenize -m \"$1\" </dev/null").out, "[]\n");
+    const std::string generate = "\"$0\" generate -m \"$1\" -n 1 --temp 0 --json --backend cpu ";
+    const Ran text = shell(generate + "-p hello"), pipe = shell("printf hello | " + generate + "-f /dev/stdin");
+    EXPECT_EQ(pipe.status, 0) << pipe.err;
+    const auto ids = [](const Ran& ran) { return Json::parse(ran.out, nullptr, false)["prompt_ids"]; };
+    EXPECT_GT(ids(text).size(), 0u);
+    EXPECT_EQ(ids(text), ids(pipe));
 }
 
 // Names of files come into messages too.
