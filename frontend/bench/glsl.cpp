@@ -19,6 +19,7 @@
 
 #include "frontend/bench/child.h"
 #include "frontend/bench/machine.h"
+#include "frontend/io/json.h"
 
 namespace vks::bench {
 namespace {
@@ -75,14 +76,6 @@ struct Shaderc {
     }
 };
 
-Result<std::string> read(const fs::path& file) {
-    std::ifstream in(file, std::ios::binary);
-    std::stringstream text;
-    text << in.rdbuf();
-    if (!in) return bad_input("shader ({}): wanted a file that can be read", file.string());
-    return text.str();
-}
-
 // Files that a shader includes, and what keeps their texts.
 class Includer {
 public:
@@ -106,7 +99,7 @@ private:
         std::vector<fs::path> places = {from.parent_path()};
         places.insert(places.end(), options_.include_dirs.begin(), options_.include_dirs.end());
         for (const fs::path& place : places) {
-            auto found = read(place / wanted);
+            auto found = read_file(place / wanted, kMaxShader);
             if (!found) continue;
             text->name = (place / wanted).lexically_normal().string();
             text->content = *std::move(found);
@@ -156,7 +149,7 @@ Status validate(const std::vector<uint32_t>& words, const fs::path& file) {
 
 // By the library.
 Result<Spirv> compile(const Shaderc& shaderc, const fs::path& file, const GlslOptions& options) {
-    VKS_ASSIGN(const std::string source, read(file));
+    VKS_ASSIGN(const std::string source, read_file(file, kMaxShader));
     Includer includer(options);
     const std::unique_ptr<std::remove_pointer_t<shaderc_compiler_t>, decltype(&shaderc_compiler_release)> compiler(
         shaderc.compiler_initialize(), shaderc.compiler_release);
@@ -189,7 +182,7 @@ std::set<fs::path> dependencies(const std::string& text) {
 
 // By glslc, the same compiler as a program.
 Result<Spirv> compile(const fs::path& file, const GlslOptions& options) {
-    VKS_TRY(read(file));
+    VKS_TRY(read_file(file, kMaxShader));
     VKS_ASSIGN(const TempFolder folder, TempFolder::make(fs::temp_directory_path()));
     const fs::path made = folder.path() / "made.spv", listed = folder.path() / "made.d";
     std::vector<std::string> arguments = {"-fshader-stage=compute", "--target-env=vulkan1.2", "-O", "-g"};
@@ -201,8 +194,8 @@ Result<Spirv> compile(const fs::path& file, const GlslOptions& options) {
         return Error{Code::kNoBackend,
                      fmt::format("shader compiler: wanted {} (package libshaderc1) or glslc, found neither", kLibrary)};
     if (child->status != 0) return first_mistake(child->text, file);
-    VKS_ASSIGN(const std::string bytes, read(made));
-    VKS_ASSIGN(const std::string list, read(listed));
+    VKS_ASSIGN(const std::string bytes, read_file(made, kMaxShader));
+    VKS_ASSIGN(const std::string list, read_file(listed, kMaxShader));
     Spirv spirv{std::vector<uint32_t>(bytes.size() / sizeof(uint32_t)), dependencies(list)};
     std::memcpy(spirv.words.data(), bytes.data(), spirv.words.size() * sizeof(uint32_t));
     return spirv;

@@ -11,6 +11,8 @@
 
 namespace vks::bench {
 
+inline constexpr uint64_t kMaxShader = uint64_t{16} << 20;  // bytes of a file, GLSL or SPIR-V
+
 struct GlslOptions {
     std::vector<std::filesystem::path> include_dirs;  // after the including file's own folder
     std::vector<std::string> macros;                  // defined as 1

@@ -1,10 +1,10 @@
 #include "frontend/bench/shader_bench.h"
 
 #include <algorithm>
-#include <fstream>
 #include <sstream>
 
 #include "backend/base/bad_input.h"
+#include "frontend/io/json.h"
 
 namespace vks::bench {
 namespace {
@@ -44,8 +44,8 @@ bool called(Target& t, Call&& call) {
 }  // namespace
 
 Result<std::vector<std::string>> operators_of(const std::filesystem::path& file) {
-    std::ifstream in(file);
-    if (!in) return bad_input("shader ({}): wanted a file that can be read", file.string());
+    VKS_ASSIGN(const std::string text, read_file(file, kMaxShader));
+    std::istringstream in(text);
     std::vector<std::string> list;
     for (std::string line; std::getline(in, line);) {
         if (!line.starts_with("//! op ")) continue;
