@@ -58,7 +58,7 @@ void put(uint i, uint c, vec4 v) {
 #ifdef SUBGROUP
 const uint QUADS = W == F8 ? 4 : W == F32 ? 1 : 2;  // of columns, in 16 bytes
 const uint LANES = gl_WorkGroupSize.x;
-const uint AHEAD = 4;  // rows loaded before the first of them is used: one alone would be waited for; divides LANES
+const uint AHEAD = LANES < 8u ? LANES : 8u;  // rows loaded before the first of them is used: one alone would be waited for
 vec4 partial[TOKENS * QUADS];
 
 vec4 w_quad(uvec4 chunk, uint quad) {

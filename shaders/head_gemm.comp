@@ -1,5 +1,5 @@
 //! op       head_gemm/1, EXPAND   y[t,h,i] = sum_c x[t,h,c] w[h*(nope+v)+nope+i, c]: gemm per head. Bound: as gemm's.
-//! variant  subgroup
+//! variant  subgroup subgroup_int64
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #include "lib/gemm.glsl"

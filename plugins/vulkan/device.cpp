@@ -23,7 +23,8 @@ namespace {
 void limit(Caps& caps, const std::string& text) {
     const auto options = vks::args::parse_options(text.c_str());
     if (const auto tier = options.find("tier"); tier != options.end()) {
-        if (tier->second < "1") caps.subgroup_arithmetic = caps.float16 = caps.storage16 = caps.storage8 = false;
+        if (tier->second < "1")
+            caps.subgroup_arithmetic = caps.float16 = caps.storage16 = caps.storage8 = caps.int64 = false;
         if (tier->second < "2") caps.integer_dot = false;
         if (tier->second < "3") caps.matrix = {};
     }
@@ -68,7 +69,7 @@ void vks_device::create() {
     auto executables = described<VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR>(
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR, &features11);
     executables.pipelineExecutableInfo = VK_TRUE;
-    const auto features =
+    auto features =
         described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
                                              statistics ? static_cast<const void*>(&executables) : &features11);
     auto dot = described<VkPhysicalDeviceShaderIntegerDotProductFeatures>(
@@ -77,6 +78,7 @@ void vks_device::create() {
     dot.shaderIntegerDotProduct = VK_TRUE;
     dot.pNext = matrices.chain(gpu.caps.matrix);
     features12.pNext = gpu.caps.integer_dot ? &dot : dot.pNext;
+    features.features.shaderInt64 = gpu.caps.int64;
     features12.timelineSemaphore = VK_TRUE;
     features12.vulkanMemoryModel = features12.vulkanMemoryModelDeviceScope = bool(gpu.caps.matrix);
     features12.bufferDeviceAddress = gpu.caps.addresses;

@@ -63,6 +63,7 @@ void ask(Gpu& gpu) {
     caps.float16 = features12.shaderFloat16;
     caps.storage16 = features11.storageBuffer16BitAccess;
     caps.storage8 = features12.storageBuffer8BitAccess;
+    caps.int64 = features.features.shaderInt64;
     caps.addresses = features12.bufferDeviceAddress;
     caps.integer_dot = is13 && dot.integerDotProduct4x8BitPackedSignedAccelerated;
     caps.software = gpu.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;

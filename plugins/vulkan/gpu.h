@@ -24,6 +24,7 @@ struct Caps {
     bool subgroup_arithmetic = false;  // in compute shaders, and broadcasts
     bool float16 = false;              // arithmetic
     bool storage16 = false, storage8 = false;
+    bool int64 = false;        // integers
     bool addresses = false;    // buffer device addresses
     bool integer_dot = false;  // reported accelerated
     MatrixShape matrix;        // none: no cooperative matrices that shaders here could use

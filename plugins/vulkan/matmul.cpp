@@ -16,9 +16,11 @@ std::string with(const std::string& shader, const char* capability) {
     return shader + (shader.find('.') == std::string::npos ? '.' : '_') + capability;
 }
 
+// Loads of 64 bits only where the CPU makes them: a GPU's are of 128.
 std::string with_subgroups(const Caps& caps, const std::string& shader) {
-    const std::string variant = with(shader, "subgroup");
-    return caps.subgroup_arithmetic && has_shader(variant) ? variant : shader;
+    const std::string variant = with(shader, "subgroup"), wide = with(variant, "int64");
+    if (!caps.subgroup_arithmetic || !has_shader(variant)) return shader;
+    return caps.software && caps.int64 && has_shader(wide) ? wide : variant;
 }
 
 Program program_of(const Caps& caps, const std::string& shader, const MatmulTypes& t) {

@@ -10,6 +10,9 @@
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #endif
+#ifdef INT64
+#extension GL_EXT_shader_explicit_arithmetic_types_int64 : require
+#endif
 #ifdef ADDRESSES
 #extension GL_EXT_buffer_reference : require
 #extension GL_EXT_buffer_reference_uvec2 : require
@@ -39,12 +42,20 @@ layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Wo
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Floats { float at[]; };
 uvec2 w_address, w_scale_address;
 #define W_WORDS Words(w_address).at
+#ifdef INT64
+layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer Pairs2 { u64vec2 at[]; };
+#define W_PAIRS2 Pairs2(w_address).at
+#endif
 #define W_WORDS4 Words4(w_address).at
 #define W_SCALE Floats(w_scale_address).at
 #else
 layout(binding = 3) readonly buffer WBuffer { uint w[]; };
 layout(binding = 3) readonly buffer WBuffer4 { uvec4 w4[]; };
 layout(binding = 4) readonly buffer WScaleBuffer { float w_scale[]; };
+#ifdef INT64
+layout(binding = 3) readonly buffer WBuffer64 { u64vec2 w64[]; };
+#define W_PAIRS2 w64
+#endif
 #define W_WORDS w
 #define W_WORDS4 w4
 #define W_SCALE w_scale
@@ -72,9 +83,19 @@ float element(uint type, uint word, uint i) {
     return type == F8 ? f8_quad(word >> 8u * (i & 3u)).x : from_word(type, word, i);
 }
 
+// INT64: drivers on CPUs load component by component, lane by lane; two of 64 bits cost half of four.
+uvec4 w_vector(uint i) {
+#ifdef INT64
+    const u64vec2 pairs = W_PAIRS2[i];
+    return uvec4(unpack32(pairs.x), unpack32(pairs.y));
+#else
+    return W_WORDS4[i];
+#endif
+}
+
 uvec4 w_chunk(uint n, uint k) {
     const uint i = (job.w_from + n) * job.k + k;
-    if (VECTOR == 2) return W_WORDS4[i / CHUNK];
+    if (VECTOR == 2) return w_vector(i / CHUNK);
     if (VECTOR != 0 && W == F32) return W_WORDS4[i / 4u];
     if (VECTOR != 0) return W == F8 ? uvec4(W_WORDS[i / 4u]) : uvec4(W_WORDS[i / 2u], W_WORDS[i / 2u + 1u], uvec2(0));
     vec4 v = vec4(0);
