@@ -4,13 +4,29 @@
 #include <vector>
 
 namespace vks {
+namespace {
+
+struct Left {
+    std::mutex mutex;
+    std::vector<const void*> list;
+};
+
+Left& left() {
+    // NOLINTNEXTLINE(*-non-const-global-variables): the list is kept to the end, for leak checkers; never destroyed
+    static auto& all = *new Left;
+    return all;
+}
+
+}  // namespace
 
 void leave_behind(const void* memory) {
-    static std::mutex mutex;
-    // NOLINTNEXTLINE(*-non-const-global-variables): the list is kept to the end, for leak checkers; never destroyed
-    static auto& left = *new std::vector<const void*>;
-    const std::lock_guard lock(mutex);
-    left.push_back(memory);
+    const std::lock_guard lock(left().mutex);
+    left().list.push_back(memory);
+}
+
+bool anything_left_behind() {
+    const std::lock_guard lock(left().mutex);
+    return !left().list.empty();
 }
 
 }  // namespace vks

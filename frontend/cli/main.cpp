@@ -1,10 +1,12 @@
 // vkseek: the command line. Subcommands are declared here and live in files of their own.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <new>
 
 #include "backend/base/bad_input.h"
+#include "backend/registry/left_behind.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
 #include "frontend/cli/values.h"
@@ -55,10 +57,8 @@ int run(int argc, char** argv) {
     return status ? 0 : fail(status.error());
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-    // Libraries throw where memory ends; everything else comes as a Status.
+// Libraries throw where memory ends; everything else comes as a Status.
+int run_or_say_why(int argc, char** argv) {
     try {
         return run(argc, argv);
     } catch (const std::bad_alloc&) {
@@ -66,4 +66,15 @@ int main(int argc, char** argv) {
     } catch (const std::exception& problem) {
         return fail({vks::Code::kBadInput, fmt::format("program: wanted to go on, found: {}", problem.what())});
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const int status = run_or_say_why(argc, argv);
+    if (vks::anything_left_behind()) {
+        std::fflush(nullptr);
+        std::_Exit(status);
+    }
+    return status;
 }

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "tests/e2e/faults.h"
+#include "tests/support/temp_dir.h"
 
 namespace vks::test {
 namespace {
@@ -60,6 +61,23 @@ TEST(VulkanFault, AloneItEndsWithOneLine) {
         SCOPED_TRACE(error);
         expect_one_line(generate_with_fault(std::string("plugin=vulkan;step=3;error=") + error,
                                             {"--backend", "fault", "--watchdog", "20"}));
+    }
+}
+
+// A device that is slow, not hanging: when the program ends it is still at work, compiling for the first time.
+TEST(VulkanFault, GivenUpWhileItWorksItEndsWithOneLine) {
+    for (const char* seconds : {"0.001", "0.1", "0.3", "0.5", "1"}) {
+        SCOPED_TRACE(seconds);
+        const TempDir cache;
+        RunOptions options;
+        options.env["XDG_CACHE_HOME"] = cache.path();
+        const Ran ran =
+            run_program({"generate", "-m", data("nano-fp8/checkpoint").string(), "--backend", "vulkan", "--ids",
+                         "3,1,4,1,5,9,2,6,5,3,5,8,9,7", "-n", "2", "--temp", "0", "--watchdog", seconds},
+                        options);
+        if (ran.status == 0) continue;  // fast enough
+        EXPECT_EQ(ran.status, 4) << ran.err;
+        EXPECT_EQ(ran.err.find('\n'), ran.err.size() - 1) << ran.err;
     }
 }
 
