@@ -1,0 +1,110 @@
+/* What a machine can do at best, measured without a line of the project: reading and copying as STREAM does, and a loop
+ * of multiply-adds. bench/roofline.py builds it and holds `vkseek bench roofline` against it.
+ *
+ * usage: roofline THREADS BYTES    prints GB/s and GFLOP/s as JSON; copies count what they read and what they write
+ */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { kChains = 12, kLanes = 16, kTries = 60, kRounds = 100000 };
+
+typedef float Vector __attribute__((vector_size(4 * kLanes)));
+
+struct Worker {
+    pthread_t thread;
+    pthread_barrier_t* barrier;
+    void (*work)(struct Worker*);
+    float *a, *b;
+    size_t count;
+    double begin, end; /* of the last try: the clock that main() sees runs on while it waits for a core */
+    volatile float result;
+};
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void read_all(struct Worker* w) {
+    float sum = 0;
+    for (size_t i = 0; i < w->count; ++i) sum += w->a[i];
+    w->result = sum;
+}
+
+static void copy_all(struct Worker* w) {
+    float* restrict to = w->b, * restrict from = w->a;
+    for (size_t i = 0; i < w->count; ++i) to[i] = from[i];
+}
+
+static void multiply_add(struct Worker* w) {
+    Vector sum[kChains];
+    for (int i = 0; i < kChains; ++i) sum[i] = (Vector){(float)i};
+    const Vector factor = (Vector){0} + w->a[0], more = (Vector){0} + w->a[1];
+    for (int r = 0; r < kRounds; ++r)
+        for (int i = 0; i < kChains; ++i) sum[i] = sum[i] * factor + more;
+    for (int i = 1; i < kChains; ++i) sum[0] += sum[i];
+    w->result = sum[0][0];
+}
+
+static void* tries(void* argument) {
+    struct Worker* w = argument;
+    for (int i = 0; i < kTries; ++i) {
+        pthread_barrier_wait(w->barrier);
+        w->begin = seconds();
+        w->work(w);
+        w->end = seconds();
+        pthread_barrier_wait(w->barrier);
+    }
+    return NULL;
+}
+
+/* The best try's seconds, from when the first begins until the last is done. */
+static double best(struct Worker* workers, int threads, void (*work)(struct Worker*)) {
+    pthread_barrier_t barrier;
+    pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
+    for (int t = 0; t < threads; ++t) {
+        workers[t].barrier = &barrier;
+        workers[t].work = work;
+        pthread_create(&workers[t].thread, NULL, tries, &workers[t]);
+    }
+    double least = 1e9;
+    for (int i = 0; i < kTries; ++i) {
+        pthread_barrier_wait(&barrier);
+        pthread_barrier_wait(&barrier);
+        double begin = workers[0].begin, end = workers[0].end;
+        for (int t = 1; t < threads; ++t) {
+            if (workers[t].begin < begin) begin = workers[t].begin;
+            if (workers[t].end > end) end = workers[t].end;
+        }
+        if (end - begin < least) least = end - begin;
+    }
+    for (int t = 0; t < threads; ++t) pthread_join(workers[t].thread, NULL);
+    pthread_barrier_destroy(&barrier);
+    return least;
+}
+
+int main(int argc, char** argv) {
+    const int threads = argc == 3 ? atoi(argv[1]) : 0;
+    const size_t bytes_each = argc == 3 && threads > 0 ? (size_t)strtoull(argv[2], NULL, 10) / (size_t)threads : 0;
+    const size_t count = bytes_each / sizeof(float);
+    struct Worker* workers = calloc((size_t)threads, sizeof *workers);
+    if (threads <= 0 || count < 2 || !workers) return fprintf(stderr, "usage: %s THREADS BYTES\n", argv[0]), 2;
+    for (int t = 0; t < threads; ++t) {
+        struct Worker* w = &workers[t];
+        w->count = count;
+        w->a = aligned_alloc(64, count * sizeof(float) / 64 * 64 + 64);
+        w->b = aligned_alloc(64, count * sizeof(float) / 64 * 64 + 64);
+        if (!w->a || !w->b) return fprintf(stderr, "no memory\n"), 1;
+        for (size_t i = 0; i < count; ++i) w->a[i] = 0.5f;
+        memset(w->b, 0, count * sizeof(float));
+    }
+    const double bytes = (double)(count * sizeof(float)) * threads;
+    printf("{\"read\": %.2f, ", bytes / best(workers, threads, read_all) / 1e9);
+    printf("\"copy\": %.2f, ", 2 * bytes / best(workers, threads, copy_all) / 1e9);
+    printf("\"f32\": %.2f}\n", 2.0 * kLanes * kChains * kRounds * threads / best(workers, threads, multiply_add) / 1e9);
+    return 0;
+}
