@@ -83,6 +83,28 @@ TEST(DraftLength, LosesLittleWhereDraftsDoNotPay) {
         }
 }
 
+// Another program makes every second stretch of steps take twice as long. A length that was tried while it ran, or
+// while it didn't, isn't judged by that for long.
+TEST(DraftLength, LosesLittleOnAMachineThatIsBusyNowAndThen) {
+    for (const int64_t stretch : {3, 10, 40, 150}) {
+        DraftLength length(4);
+        double lost = 0, plain = 0;
+        for (int64_t i = 0; i < 3000; ++i) {
+            const double slow = i / stretch % 2 == 0 ? 1 : 2;
+            const int64_t k = length.choose(0);
+            const std::vector<double> drafts(size_t(k), 0.85 * slow);
+            DraftedStep step;
+            step.accepted = k;
+            step.draft_seconds = drafts;
+            step.verify_seconds = slow * (1 + 0.35 * double(k));  // two ids in 2.2 seconds instead of 2
+            length.record(step);
+            lost += step.verify_seconds + double(k) * 0.85 * slow - double(1 + k) * slow;
+            plain += double(1 + k) * slow;
+        }
+        EXPECT_LT(lost, plain / 32) << stretch;
+    }
+}
+
 TEST(DraftLength, DraftsWhatPays) {
     const auto settled = [](const World& world) {
         DraftLength length(4);
