@@ -12,9 +12,11 @@
 
 layout(constant_id = 12) const uint BN = 16;
 layout(constant_id = 13) const uint BK = 16;
-layout(constant_id = 14) const uint TM = 16;  // the device's matrices
-layout(constant_id = 15) const uint TN = 16;
-layout(constant_id = 16) const uint TK = 16;
+// The device's matrices. Validation layer 1.4.309 goes by what stands here, not by what is specialized, and lavapipe, where
+// it runs, has 8x8x8.
+layout(constant_id = 14) const uint TM = 8;
+layout(constant_id = 15) const uint TN = 8;
+layout(constant_id = 16) const uint TK = 8;
 layout(constant_id = 17) const uint AM = 1;
 layout(constant_id = 18) const uint AN = 1;
 
