@@ -1,5 +1,6 @@
-// Every damaged checkpoint through the program: exit status 3 and one line on stderr within five seconds, nothing else,
-// and nothing left behind. The list is that of tests/unit/io/damaged_checkpoint.cpp, and tokenizers and templates.
+// Every damaged checkpoint through the program: exit status 3 and one line on stderr within five seconds of CPU,
+// nothing else, and nothing left behind. The list is that of tests/unit/io/damaged_checkpoint.cpp, and tokenizers and
+// templates.
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -14,11 +15,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Ran run(const std::vector<std::string>& arguments, const std::string& input = "",
-        std::chrono::seconds timeout = std::chrono::seconds(5)) {
+Ran run(const std::vector<std::string>& arguments, const std::string& input = "", unsigned cpu_seconds = 5) {
     RunOptions options;
     options.input = input;
-    options.timeout = timeout;  // the child is killed then
+    options.cpu_seconds = cpu_seconds;
     return run_program(arguments, options);
 }
 
@@ -68,8 +68,7 @@ TEST_P(DamagedTokenizers, IsRefusedWithOneLine) {
 
 TEST_P(DamagedTemplates, IsRefusedWithOneLine) {
     // What bounds a template is a count of steps: a second here, more where each is instrumented.
-    expect_one_line(run({"render", "-m", dir_}, R"([{"role":"user","content":"hello"}])", std::chrono::seconds(60)),
-                    GetParam(), dir_);
+    expect_one_line(run({"render", "-m", dir_}, R"([{"role":"user","content":"hello"}])", 60), GetParam(), dir_);
 }
 
 std::string name_of(const ::testing::TestParamInfo<Damage>& info) {

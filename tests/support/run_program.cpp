@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <algorithm>
@@ -110,6 +111,10 @@ Ran run_program(const std::vector<std::string>& arguments, const RunOptions& opt
     Pipe in, out, err;
     const pid_t child = spawn(arguments, options, in, out, err);
     if (child < 0) return ran;
+    if (options.cpu_seconds > 0) {
+        const rlimit most{options.cpu_seconds, options.cpu_seconds};
+        prlimit(child, RLIMIT_CPU, &most, nullptr);
+    }
     Pipe::close_end(in.read);
     Pipe::close_end(out.write);
     Pipe::close_end(err.write);

@@ -20,6 +20,7 @@ struct RunOptions {
     // leaves the user's caches alone.
     std::map<std::string, std::string> env;
     std::chrono::seconds timeout{1100};  // the child is killed then; less than what a test has (CMakePresets.json)
+    unsigned cpu_seconds = 0;  // or when it has computed for so long, whatever else the machine does; 0: never
     // Called with the child and all of its stdout so far, whenever there is more.
     std::function<void(pid_t, std::string_view)> on_output;
 };
