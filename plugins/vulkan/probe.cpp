@@ -57,7 +57,7 @@ uint32_t workgroup(const Caps& caps) {
 
 Peak read(const Caps& caps, uint64_t bytes) {
     Peak peak{.program = {"peak_read", workgroup(caps), {}}};
-    const uint64_t least = 2 * 16 * uint64_t{peak.program.workgroup};
+    const uint64_t least = uint64_t{32} * peak.program.workgroup;
     if (bytes < least)
         throw Failure(VKS_INVALID,
                       "probe: wanted " + std::to_string(least) + " bytes or more, found " + std::to_string(bytes));

@@ -77,7 +77,7 @@ uint64_t shared_bytes(const Caps& caps, const vks_mla_attention_params& p, const
     const uint64_t matrices = uint64_t{shape.teams} * m.m * m.n * 4;
     const uint64_t scores = uint64_t{shape.teams} * m.m * shape.tile * 4;
     const uint64_t weights = uint64_t{shape.rows} * (shape.tile * 2 + 16);
-    return std::max({tile, queries, matrices}) + scores + weights + (shape.rows + shape.teams) * 4;
+    return std::max({tile, queries, matrices}) + scores + weights + (uint64_t{shape.rows} + shape.teams) * 4;
 }
 
 // Why matrices can't be used, empty if they can. bf16 alone is --math half; of few heads most of a matrix would be
