@@ -133,6 +133,24 @@ Result<HandOver> Executor::hand_over(PlanSet& from, PlanSet& to) {
     return done;
 }
 
+Status Executor::repeat_rows(PlanSet& set, int64_t have, int64_t count) {
+    CHECK(have >= 1 && count >= have, "{} rows from {}", count, have);
+    for (auto& [name, state] : set.state.all()) {
+        for (const auto& copy : state.copies) {
+            if (copy->current < have) continue;
+            CHECK(uint64_t(count) * state.row_bytes <= state.bytes, "{}: {} rows", name, count);
+            for (int64_t row = have, n = 0; row < count; row += n) {
+                n = std::min(row, count - row);  // twice as many each time
+                VKS_TRY(move(*copy->device, copy->location, *copy->device,
+                             offset(copy->location, int64_t(state.row_bytes) * row), state.row_bytes * uint64_t(n)));
+            }
+            copy->current = count;
+        }
+    }
+    for (const auto& [device, lane] : lanes_) VKS_TRY(blame(*device, lane->finish()));
+    return {};
+}
+
 void Executor::keep_only(const PlanSet& set) {
     std::erase_if(bound_, [&](const auto& entry) { return !set.has(*entry.first); });
     std::erase_if(clocks_, [&](const auto& entry) { return !set.uses(*entry.first); });

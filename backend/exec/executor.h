@@ -38,6 +38,9 @@ public:
     Status read(const Plan& plan, ValueId value, void* to);
     // Rows [first, first + count) of a state that the plan uses.
     Status read_state(const Plan& plan, ValueId value, int64_t first, int64_t count, void* to);
+    // Between two steps, for measurements: rows [have, count) of every state become copies of those before, over and
+    // over. have >= 1; rows [0, have) are there.
+    Status repeat_rows(PlanSet& set, int64_t have, int64_t count);
     // Between two steps: the sequence that ran over the states of `from` goes on over those of `to`. All rows that are
     // right are copied to where `to` has none, from devices that aren't lost; an error leaves `from` as it was.
     Result<HandOver> hand_over(PlanSet& from, PlanSet& to);

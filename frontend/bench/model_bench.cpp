@@ -47,13 +47,13 @@ bool ForcedDrafts::next() {
     return !failed_;
 }
 
-ModelBench::ModelBench(Engine& engine, uint64_t seed) : engine_(engine) {
+ModelBench::ModelBench(Engine& engine, uint64_t seed, bool repeated) : engine_(engine), repeated_(repeated) {
     RandomStream stream(seed, "ids");
     const auto vocabulary = uint64_t(engine.config().vocab_size);
     for (int64_t i = 0; i <= engine.context(); ++i) ids_.push_back(int32_t(stream.next() % vocabulary));
 }
 
-ModelBench::Arm& ModelBench::arm(const ModelTest& test) {
+Result<ModelBench::Arm*> ModelBench::arm(const ModelTest& test) {
     const ForcedDrafts drafts(std::max<int64_t>(1, test.drafts), test.acceptance);
     auto& slot = arms_[test.name()];
     if (!slot) {
@@ -68,13 +68,15 @@ ModelBench::Arm& ModelBench::arm(const ModelTest& test) {
             return own->drafts.next() ? right : (right + 1) % vocabulary;
         };
         slot->generator = std::make_unique<Generator>(engine_, nullptr, std::move(options));
+        if (repeated_ && test.depth > 0) VKS_TRY(slot->generator->pretend(std::span(ids_).first(size_t(test.depth))));
     }
     slot->drafts = drafts;
-    return *slot;
+    return slot.get();
 }
 
 Result<ModelSample> ModelBench::run(const ModelTest& test, const std::atomic<bool>* interrupted) {
-    Generator& generator = *arm(test).generator;
+    VKS_ASSIGN(const Arm* own, arm(test));
+    Generator& generator = *own->generator;
     GenerateHooks hooks;
     hooks.interrupted = interrupted;
     GenerateOptions options;

@@ -52,7 +52,9 @@ private:
 // Not thread-safe. The engine must outlive it, and nothing else may run steps on it.
 class ModelBench {
 public:
-    ModelBench(Engine& engine, uint64_t seed);
+    // `repeated`: of the tokens up to a depth only the first chunk is computed, the cache's other rows are copies of
+    // its; not with drafts.
+    ModelBench(Engine& engine, uint64_t seed, bool repeated = false);
     Result<ModelSample> run(const ModelTest& test, const std::atomic<bool>* interrupted);
 
 private:
@@ -62,9 +64,10 @@ private:
         ForcedDrafts drafts;
         std::unique_ptr<Generator> generator;
     };
-    Arm& arm(const ModelTest& test);
+    Result<Arm*> arm(const ModelTest& test);
 
     Engine& engine_;
+    bool repeated_;
     std::vector<int32_t> ids_;                          // by position
     std::map<std::string, std::unique_ptr<Arm>> arms_;  // by test
 };

@@ -58,7 +58,12 @@ const std::vector<Column>& columns() {
                                              {"mtp_ratio_by_bytes", kReal},
                                              {"routing", kText},
                                              {"extrapolated_layers", kInteger},
-                                             {"extrapolated_ts", kReal}};
+                                             {"extrapolated_ts", kReal},
+                                             {"n_layer", kInteger},
+                                             {"n_expert", kInteger},
+                                             {"step_bytes", kReal},
+                                             {"step_flops", kReal},
+                                             {"depth_rows", kText}};
     return list;
 }
 
@@ -85,13 +90,15 @@ std::string type_name(const ModelUnderTest& model) {
                        model.config.fp8 ? "FP8" : "BF16");
 }
 
+// Of a token that is generated without drafts, in the middle of the test, or of the whole prompt.
+StepWork work_of(const ModelConfig& config, const ModelTest& test, Routing routing) {
+    return step_work(config, 0, test.prompt > 0 ? test.prompt : 1, 1, test.depth + test.tokens() / 2, routing);
+}
+
 // How much longer the whole model would take: by what generation reads, by what a prompt computes.
 double times_longer(const ModelUnderTest& model, const ModelTest& test) {
-    const int64_t rows = test.prompt > 0 ? test.prompt : 1, context = test.depth + test.tokens() / 2;
-    const auto work = [&](const ModelConfig& config) {
-        return step_work(config, 0, rows, 1, context, Routing::kIndependent);
-    };
-    const StepWork part = work(model.config), whole = work(*model.whole);
+    const StepWork part = work_of(model.config, test, Routing::kIndependent),
+                   whole = work_of(*model.whole, test, Routing::kIndependent);
     return test.prompt > 0 ? whole.flops / part.flops : whole.bytes / part.bytes;
 }
 
@@ -182,6 +189,14 @@ Json ModelReport::row(const ModelResult& result, const ModelResult& plain) const
     if (part && test.drafts == 0) {
         row["extrapolated_layers"] = model_.whole->num_hidden_layers;
         row["extrapolated_ts"] = row["avg_ts"].get<double>() / times_longer(model_, test);
+    }
+    if (test.depth > 0) row["depth_rows"] = model_.repeated ? "repeated" : "computed";
+    row["n_layer"] = model_.config.num_hidden_layers;
+    row["n_expert"] = model_.config.n_routed_experts;
+    if (test.drafts == 0) {
+        const StepWork work = work_of(model_.config, test, model_.routing);
+        row["step_bytes"] = work.bytes;
+        row["step_flops"] = work.flops;
     }
     return row;
 }

@@ -19,6 +19,7 @@ struct ModelUnderTest {
     std::optional<ModelConfig> whole;  // the shape of which config is a part, or all
     std::string filename, build, backends, gpu_info;
     bool half = true;
+    bool repeated = false;  // rows up to a depth: copies of the first chunk's
     int64_t threads = 1, chunk = 512;
     Routing routing = Routing::kIndependent;
 };

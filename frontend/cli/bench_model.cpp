@@ -25,7 +25,7 @@ struct BenchModelArgs {
     ShapeOverrides overrides;
     std::filesystem::path work_dir;
     bench::ModelTests tests{{512}, {128}, {0}, 0, {0.85, 1}};
-    bool coincide = false;
+    bool coincide = false, repeated = false;
     std::optional<int64_t> repetitions, drafts, chunk, seed;
     bench::Format format = bench::Format::kMarkdown;
 };
@@ -43,19 +43,21 @@ Status parse_acceptances(const std::string& text, std::vector<double>& list) {
     return {};
 }
 
-// A shape becomes a checkpoint of random weights in a folder of its own, gone when the benchmark is.
+// A shape becomes a checkpoint of random weights in a folder of its own, gone when the benchmark is. It has as many
+// positions as the tests need.
 struct Synthesised {
     std::optional<bench::TempFolder> folder;
     ModelConfig whole;  // the shape before --layers and so on
 };
 
-Result<Synthesised> synthesise(const BenchModelArgs& args, const std::atomic<bool>& interrupted) {
+Result<Synthesised> synthesise(const BenchModelArgs& args, int64_t context, const std::atomic<bool>& interrupted) {
     VKS_ASSIGN(const ModelConfig shape, named_shape(*args.shape));
     SynthOptions options;
     ShapeOverrides overrides = args.overrides;
     const int64_t drafts = args.drafts.value_or(0);
     overrides.mtp = drafts > 0 ? std::max<int64_t>(1, shape.num_nextn_predict_layers) : 0;
     VKS_ASSIGN(options.config, override_shape(shape, overrides));
+    options.config.max_position_embeddings = std::max(options.config.max_position_embeddings, context);
     std::error_code ignored;
     const auto parent = args.work_dir.empty() ? std::filesystem::temp_directory_path(ignored) : args.work_dir;
     VKS_ASSIGN(bench::TempFolder folder, bench::TempFolder::make(parent));
@@ -91,7 +93,7 @@ Status run_group(bench::ModelBench& bench, std::span<const ModelTest> group, con
 
 Status run_tests(Runtime& runtime, const std::vector<ModelTest>& tests, const BenchModelArgs& args,
                  bench::ModelReport& report, const InterruptFlag& interrupt) {
-    bench::ModelBench bench(runtime.engine(), static_cast<uint64_t>(args.seed.value_or(0)));
+    bench::ModelBench bench(runtime.engine(), static_cast<uint64_t>(args.seed.value_or(0)), args.repeated);
     Progress progress("tests");
     VKS_TRY(write_stdout(report.begin()));
     for (size_t first = 0; first < tests.size();) {
@@ -113,6 +115,7 @@ bench::ModelUnderTest describe(const Runtime& runtime, const CommonOptions& opti
     model.filename = args.shape ? "shape " + *args.shape : runtime.checkpoint()->dir().string();
     model.build = VKS_VERSION;
     model.half = options.half;
+    model.repeated = args.repeated;
     model.threads = options.threads.value_or(bench::usable_threads());
     model.routing = args.coincide ? bench::Routing::kCoincide : bench::Routing::kIndependent;
     for (const DeviceEntry* entry : runtime.devices()) {
@@ -130,6 +133,8 @@ Status check(const BenchModelArgs& args, const std::vector<ModelTest>& tests) {
     if (!args.shape && (o.layers || o.dense || o.experts || args.coincide || !args.work_dir.empty()))
         return usage_error("shape", "--shape", "one that --layers, --dense, --experts, --routing or --work-dir change",
                            "none");
+    if (args.repeated && args.drafts.value_or(0) > 0)
+        return usage_error("rows up to a depth", "--depth-rows", "computed, with --mtp", "repeated");
     if (tests.empty()) return usage_error("tests", "-p, -n", "at least one above 0", "none");
     return {};
 }
@@ -143,7 +148,7 @@ Status run_bench_model(const BenchModelArgs& args) {
     CommonOptions options = args.common;
     Synthesised made;
     if (args.shape) {
-        VKS_ASSIGN(Synthesised synthesised, synthesise(args, interrupt.flag()));
+        VKS_ASSIGN(Synthesised synthesised, synthesise(args, bench::context_of(tests), interrupt.flag()));
         made.folder.emplace(std::move(*synthesised.folder));
         made.whole = synthesised.whole;
         options.model = made.folder->path();
@@ -195,6 +200,15 @@ void add_bench_model(CLI::App& bench, Action& action) {
     add_counts(app, "-p,--n-prompt", "Prompts: tokens, 0 for none. Default 512", args->tests.prompts);
     add_counts(app, "-n,--n-gen", "Generation: tokens, 0 for none. Default 128", args->tests.generates);
     add_counts(app, "-d,--n-depth", "Depths: tokens already in the cache. Default 0", args->tests.depths);
+    add_value(
+        app, "--depth-rows", "computed|repeated",
+        "Rows up to a depth: computed (default), or the first chunk's over and over, without the wait for the others",
+        [args](const std::string& text) -> Status {
+            if (text != "computed" && text != "repeated")
+                return usage_error("rows up to a depth", "--depth-rows", "computed or repeated", text);
+            args->repeated = text == "repeated";
+            return {};
+        });
     add_integer(app, "-r,--repetitions", "Repetitions of each test. Default 5", args->repetitions, 1, kMost);
     add_integer(app, "--mtp", "Drafts a step: generation with them, in turn with generation without. Default 0",
                 args->drafts, 0, 16);

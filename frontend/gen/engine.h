@@ -84,6 +84,10 @@ public:
     // [count, kv_lora + rope], latent first.
     Result<std::vector<float>> cache(int64_t layer, int64_t first, int64_t count);
 
+    // For measurements at a depth that would take long to compute: rows [have, count) of all latent caches become
+    // copies of the `have` >= 1 ones before, over and over.
+    Status repeat_rows(int64_t have, int64_t count) { return executor_->repeat_rows(*plans_, have, count); }
+
     // MTP module k = 1..options.mtp at the positions of the last step() (after module k - 1 ran there too):
     // next_ids[i] = t[position + i + k]. V3 report, section 2.2.
     Status mtp_step(int k, std::span<const int32_t> next_ids);

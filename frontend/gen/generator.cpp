@@ -126,6 +126,14 @@ Result<bool> Generator::prefill(std::span<const int32_t> prompt, const GenerateH
     return true;
 }
 
+Status Generator::pretend(std::span<const int32_t> prompt) {
+    VKS_TRY(check(prompt));
+    const auto first = prompt.first(size_t(std::min(engine_.options().chunk, std::ssize(prompt))));
+    sequence_.begin(first);
+    VKS_TRY(sequence_.run(std::ssize(first) - sequence_.run_count()));
+    return sequence_.stretch(prompt);
+}
+
 Result<Generation> Generator::run(std::span<const int32_t> prompt, const GenerateOptions& options,
                                   const GenerateHooks& hooks) {
     VKS_TRY(check(prompt));

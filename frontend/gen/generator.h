@@ -78,6 +78,10 @@ public:
     // Errors: an empty prompt, one longer than the context, ids outside the vocabulary, those of steps and hooks.
     Result<Generation> run(std::span<const int32_t> prompt, const GenerateOptions& options, const GenerateHooks& hooks);
 
+    // For measurements at a depth: as if `prompt` had been run. Its first tokens (a chunk of the engine's) are; the
+    // rows of the others in the latent caches are copies of theirs. Without drafts.
+    Status pretend(std::span<const int32_t> prompt);
+
     // The next run begins with an empty cache.
     void reset() { sequence_.truncate(0); }
 

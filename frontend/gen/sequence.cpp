@@ -21,6 +21,15 @@ int64_t Sequence::begin(std::span<const int32_t> prompt) {
     return rows_[0];
 }
 
+Status Sequence::stretch(std::span<const int32_t> ids) {
+    CHECK(modules() == 0 && run_count() >= 1 && std::ssize(ids) <= engine_.context(), "{} ids", ids.size());
+    CHECK(std::ranges::equal(ids.first(size_t(run_count())), ids_), "other ids than those that were run");
+    VKS_TRY(engine_.repeat_rows(run_count(), std::ssize(ids)));
+    ids_.assign(ids.begin(), ids.end());
+    rows_[0] = std::ssize(ids);
+    return {};
+}
+
 void Sequence::truncate(int64_t size) {
     if (size < std::ssize(ids_)) ids_.resize(size_t(size));
     for (size_t k = 0; k < rows_.size(); ++k) {

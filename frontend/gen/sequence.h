@@ -39,6 +39,9 @@ public:
     // modules lack nothing for theirs: how many that are. At least the last one stays to be run.
     int64_t begin(std::span<const int32_t> prompt);
     void push(int32_t id) { ids_.push_back(id); }
+    // For measurements: goes on as `ids`, which begin with those that were run; the rows of the others are copies of
+    // theirs (Engine::repeat_rows). Without modules.
+    Status stretch(std::span<const int32_t> ids);
     // Takes back the ids from `size` on, and all that depends on them.
     void truncate(int64_t size);
 

@@ -108,5 +108,17 @@ TEST(BenchModel, WrongCommandLines) {
     EXPECT_EQ(run_program({"bench"}).status, 2);
 }
 
+TEST(BenchModel, RepeatedRowsAreSaidToBeSo) {
+    const auto rows = rows_of({"-m", VKS_DEMO_MODEL, "--depth-rows", "repeated", "-d", "0,48", "--chunk", "16", "-p",
+                               "0", "-n", "2", "--backend", "cpu"});
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_FALSE(rows[0].contains("depth_rows"));
+    EXPECT_EQ(rows[1]["depth_rows"], "repeated");
+    EXPECT_GT(rows[1]["step_bytes"], rows[0]["step_bytes"]);
+    const Ran wrong = bench_model({"--depth-rows", "repeated", "--mtp", "1"});
+    EXPECT_EQ(wrong.status, 2);
+    EXPECT_NE(wrong.err.find("--depth-rows"), std::string::npos) << wrong.err;
+}
+
 }  // namespace
 }  // namespace vks::test

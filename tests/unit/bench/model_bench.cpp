@@ -54,6 +54,28 @@ TEST(ModelBench, ForcedAcceptanceIsWhatTheRunReports) {
     EXPECT_EQ(accepted(0, 1).steps, 40);
 }
 
+// Rows of the first chunk are computed, the others are theirs, in turn; then a token that reads them all.
+TEST(ModelBench, RepeatedRowsOfTheCache) {
+    EngineOptions options;
+    options.context = 64;
+    options.chunk = 8;
+    const auto made = test::test_engine(test::data("nano-fp8/checkpoint"), options);
+    ModelBench bench(*made.engine, 1, true);
+    for (const int64_t depth : {0, 5, 29}) {
+        const auto sample = bench.run({.generate = 3, .depth = depth}, nullptr);
+        ASSERT_TRUE(sample) << sample.error().text;
+    }
+    for (int64_t layer = 0; layer < made.engine->config().num_hidden_layers; ++layer) {
+        const auto first = made.engine->cache(layer, 0, 8), second = made.engine->cache(layer, 8, 8),
+                   third = made.engine->cache(layer, 16, 8), last = made.engine->cache(layer, 24, 4);
+        ASSERT_TRUE(first && second && third && last);
+        EXPECT_EQ(*first, *second);
+        EXPECT_EQ(*first, *third);
+        EXPECT_TRUE(std::equal(last->begin(), last->end(), first->begin()));
+        EXPECT_NE(*made.engine->cache(layer, 0, 1), *made.engine->cache(layer, 1, 1));
+    }
+}
+
 TEST(ModelBench, RunsPromptsAtADepthAgainAndAgain) {
     const auto made = test::drafting_engine(test::data("micro-mtp2/checkpoint"), 2, 2);
     ModelBench bench(*made.engine, 1);
