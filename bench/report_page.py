@@ -36,7 +36,7 @@ want(sections.length > 0, 'no sections');
 for (const s of sections) {
   const svg = s.querySelector('svg'), table = s.querySelector('table'), title = s.querySelector('h2').textContent;
   want(svg || table, `nothing in ${title}`);
-  if (svg) want(shown(svg) && svg.querySelectorAll('.roof').length > 1 && [...svg.querySelectorAll('circle.op')].some(shown), `plot of ${title}`);
+  if (svg) want(shown(svg) && svg.querySelectorAll('.roof').length > (svg.querySelector('[data-row]') ? 1 : 0) && [...svg.querySelectorAll('circle.op')].some(shown), `plot of ${title}`);
   if (svg) for (const text of svg.querySelectorAll('text')) want(text.getBoundingClientRect().height >= 8, `letters too small in ${title}`);
   if (table) want(shown(table) && table.tBodies[0].rows.length > 0 && shown(table.tBodies[0].rows[0]), `table of ${title}`);
 }
@@ -52,7 +52,7 @@ return [...document.getElementById(table).tBodies[0].rows].map(row => { const c 
 ROWS = """
 const rows = [...document.getElementById(arguments[0]).tBodies[0].rows];
 return {shown: rows.filter(r => r.getBoundingClientRect().height > 0).map(r => r.textContent.toLowerCase()), all: rows.length,
-        dim: document.querySelectorAll('circle.dim').length, dots: document.querySelectorAll('circle.op').length};
+        dim: document.querySelectorAll('circle.dim[data-row]').length, dots: document.querySelectorAll('circle.op[data-row]').length};
 """
 
 

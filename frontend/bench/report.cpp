@@ -6,6 +6,7 @@
 #include <set>
 
 #include "frontend/bench/results.h"
+#include "frontend/bench/svg.h"
 
 namespace vks::bench {
 namespace {
@@ -29,7 +30,7 @@ th[aria-sort=ascending] button::after{content:" \2191"}th[aria-sort=descending] 
 label{display:block;margin:.5rem 0}input{font:inherit;max-width:100%;padding:.2rem .4rem;color:inherit;background:var(--paper);border:1px solid var(--rule);border-radius:4px}
 svg{display:block;width:100%;height:auto}svg text{fill:var(--faint);font-size:12px}
 @media screen and (max-width:600px){svg text{font-size:20px}circle.op{r:7px}}
-.grid{stroke:var(--rule)}.roof{stroke:var(--ink);stroke-width:1.5}
+.grid{stroke:var(--rule)}.roof{stroke:var(--ink);stroke-width:1.5;fill:none}.expected{stroke-dasharray:6 5}
 .op{fill:var(--mark);fill-opacity:.6}.op:hover,.op:focus{fill-opacity:1;outline:none;stroke:var(--ink)}.dim{opacity:.12}
 @media print{body{max-width:none;padding:0}.wide{overflow:visible;border:0}th{position:static}label{display:none}}
 )css";
@@ -52,7 +53,7 @@ for(const input of document.querySelectorAll('input[type=search]'))input.oninput
  const want=input.value.toLowerCase();
  for(const row of document.getElementById(input.dataset.for).tBodies[0].rows)
   row.hidden=!row.textContent.toLowerCase().includes(want);
- for(const dot of dots)dot.classList.toggle('dim',ops[dot.dataset.row].hidden);};
+ for(const dot of dots)dot.classList.toggle('dim',!!ops[dot.dataset.row]?.hidden);};
 for(const dot of dots)dot.onfocus=dot.onmouseenter=()=>{
  dot.closest('section').querySelector('.which').textContent=dot.textContent;};
 )js";
@@ -96,10 +97,6 @@ std::vector<Json> of_kind(const std::vector<Json>& rows, Kind kind) {
     return list;
 }
 
-std::string section(const std::string& title, const std::string& content) {
-    return content.empty() ? "" : fmt::format("<section><h2>{}</h2>\n{}</section>\n", escape_html(title), content);
-}
-
 std::string plots(const std::vector<Json>& rows) {
     std::set<std::string> backends;
     for (const Json& row : of_kind(rows, Kind::kOps)) backends.insert(row["backend"].get<std::string>());
@@ -123,24 +120,6 @@ std::string comparison(const std::vector<Json>& rows, const std::vector<Json>& b
 }
 
 }  // namespace
-
-std::string escape_html(const std::string& text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == '<') {
-            out += "&lt;";
-        } else if (c == '>') {
-            out += "&gt;";
-        } else if (c == '&') {
-            out += "&amp;";
-        } else if (c == '"') {
-            out += "&quot;";
-        } else {
-            out += c;
-        }
-    }
-    return out;
-}
 
 std::string report_page(const std::vector<Json>& rows, const std::vector<Json>& before, const std::string& title) {
     const auto ops = of_kind(rows, Kind::kOps), models = of_kind(rows, Kind::kModel),
@@ -172,6 +151,7 @@ std::string report_page(const std::vector<Json>& rows, const std::vector<Json>& 
                                          {"stddev_ts", "±", "{:.2f}"},
                                          {"mtp_ratio", "with over without drafts", "{:.2f}"},
                                          {"extrapolated_ts", "all layers, extrapolated t/s", "{:.3g}"}}));
+    body += growth_sections(models);
     if (!roofs.empty())
         body += section("What devices can do", table("roofs", roofs,
                                                      {{"backend", "backend"},

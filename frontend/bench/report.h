@@ -14,7 +14,7 @@ std::string report_page(const std::vector<nlohmann::ordered_json>& rows,
 // that computes.
 std::string roofline_svg(const std::vector<nlohmann::ordered_json>& rows, const std::string& backend);
 
-// For text between tags and in attributes.
-std::string escape_html(const std::string& text);
+// Sections with a plot for each way in which models were measured to grow (growth.h), and the laws in words.
+std::string growth_sections(const std::vector<nlohmann::ordered_json>& rows);
 
 }  // namespace vks::bench

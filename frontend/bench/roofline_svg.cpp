@@ -6,13 +6,12 @@
 
 #include "frontend/bench/report.h"
 #include "frontend/bench/results.h"
+#include "frontend/bench/svg.h"
 
 namespace vks::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr double kWidth = 760, kHeight = 440, kLeft = 80, kRight = 32, kTop = 32, kBottom = 48;
 
 struct Point {
     double intensity, rate;  // FLOP per byte, GFLOP/s
@@ -72,16 +71,6 @@ Axis axis_for(std::vector<double> values, double from, double to) {
             from, to};
 }
 
-std::string line(double x1, double y1, double x2, double y2, const char* kind) {
-    return fmt::format("<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", kind, x1, y1,
-                       x2, y2);
-}
-
-std::string label(double x, double y, const char* anchor, const std::string& text, const char* lower = "0") {
-    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" dy=\"{}\" text-anchor=\"{}\">{}</text>\n", x, y, lower, anchor,
-                       escape_html(text));
-}
-
 std::string grid(const Axis& x, const Axis& y) {
     std::string svg;
     for (double e = x.low; e <= x.high; ++e) {
@@ -138,14 +127,10 @@ std::string roofline_svg(const std::vector<Json>& rows, const std::string& backe
     }
     for (const Roof& rate : rates) ys.push_back(rate.value);
     const Axis x = axis_for(xs, kLeft, kWidth - kRight), y = axis_for(ys, kHeight - kBottom, kTop);
-    std::string svg = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\" aria-label=\"Roofline of {}\">\n", kWidth,
-                                  kHeight, escape_html(backend));
+    std::string svg = svg_open("Roofline of " + backend);
     svg += grid(x, y) + roofs(x, y, memory, rates);
     for (const Point& p : points)
-        svg += fmt::format(
-            "<circle class=\"op\" data-row=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" tabindex=\"0\"><title>{}"
-            "</title></circle>\n",
-            p.row, x.at(p.intensity), y.at(p.rate), escape_html(p.text));
+        svg += dot(x.at(p.intensity), y.at(p.rate), p.text, fmt::format(" data-row=\"{}\"", p.row));
     return svg + "</svg>\n";
 }
 
