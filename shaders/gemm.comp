@@ -1,5 +1,5 @@
 //! op       gemm/1, fp8_gemm/1   y[T,N] = x[T,K] w[N,K]^T. Bound: bytes of w for few rows of x, else arithmetic.
-//! variant  subgroup subgroup_int64 coopmat
+//! variant  subgroup subgroup_int64 coopmat coopmat_float8
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #ifdef COOPMAT

@@ -1,5 +1,5 @@
 //! op       grouped_gemm/1   y[r] = x[row[r]] w_e^T, r in [offset[e], offset[e+1]). Bound as gemm's, w of experts with rows.
-//! variant  subgroup subgroup_int64 coopmat addresses addresses_subgroup addresses_subgroup_int64 addresses_coopmat
+//! variant  subgroup subgroup_int64 coopmat addresses addresses_subgroup addresses_subgroup_int64 addresses_coopmat coopmat_float8 addresses_coopmat_float8
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #ifdef COOPMAT

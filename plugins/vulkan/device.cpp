@@ -27,6 +27,7 @@ void limit(Caps& caps, const std::string& text) {
             caps.subgroup_arithmetic = caps.float16 = caps.storage16 = caps.storage8 = caps.int64 = false;
         if (tier->second < "2") caps.integer_dot = false;
         if (tier->second < "3") caps.matrix = {};
+        if (tier->second < "4") caps.matrix8 = {};
     }
     if (const auto tune = options.find("tune"); tune != options.end()) caps.software = tune->second == "cpu";
     if (const auto binding = options.find("binding"); binding != options.end())
@@ -59,6 +60,7 @@ vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     dummy = heap->allocate(256, Memory::kDevice);
     const auto fp8 = options.find("fp8");
     gpu.caps.fp8_by_half = fp8 == options.end() ? decodes_fp8_by_half(*this) : fp8->second == "half";
+    if (fp8 == options.end() && !multiplies_float8(*this)) gpu.caps.matrix8 = {};
 }
 
 void vks_device::create() {
@@ -76,7 +78,7 @@ void vks_device::create() {
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_FEATURES);
     MatrixFeatures matrices;
     dot.shaderIntegerDotProduct = VK_TRUE;
-    dot.pNext = matrices.chain(gpu.caps.matrix);
+    dot.pNext = matrices.chain(gpu.caps);
     features12.pNext = gpu.caps.integer_dot ? &dot : dot.pNext;
     features.features.shaderInt64 = gpu.caps.int64;
     features12.timelineSemaphore = VK_TRUE;
@@ -93,6 +95,7 @@ void vks_device::create() {
     if (statistics) extensions.push_back(VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     if (gpu.import_alignment) extensions.push_back(VK_EXT_EXTERNAL_MEMORY_HOST_EXTENSION_NAME);
     if (gpu.caps.matrix) extensions.push_back(kMatrixExtension);
+    if (gpu.caps.matrix8) extensions.push_back(kFloat8Extension);
     if (gpu.calibrated_clock) extensions.push_back(gpu.calibrated_clock);
     if (gpu.portability) extensions.push_back("VK_KHR_portability_subset");
     auto info = described<VkDeviceCreateInfo>(VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO, &features);

@@ -169,6 +169,7 @@ Finding about_tier(const Caps& caps) {
     lacks(caps.addresses, "buffer addresses");
     lacks(caps.integer_dot, "accelerated integer dot product");
     lacks(bool(caps.matrix), "cooperative matrix");
+    lacks(bool(caps.matrix8), "float8");
     const std::string text = "tier " + std::to_string(caps.tier()) + ", subgroups of " + std::to_string(caps.subgroup) +
                              (missing.empty() ? "" : "; without " + missing);
     if (caps.tier() > 0) return {VKS_FINDING_GOOD, "features", text, ""};

@@ -126,7 +126,9 @@ Gpu examine(VkPhysicalDevice handle) {
     gpu.calibrated_clock = calibrated_clock(handle);
     gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     gpu.import_alignment = import_alignment(handle);
-    if (has_extension(handle, kMatrixExtension)) gpu.caps.matrix = find_matrices(gpu);
+    if (has_extension(handle, kMatrixExtension)) gpu.caps.matrix = find_matrices(gpu, Factor::kHalf);
+    if (gpu.caps.matrix && has_extension(handle, kFloat8Extension))
+        gpu.caps.matrix8 = find_matrices(gpu, Factor::kFloat8);
     gpu.portability = has_extension(handle, "VK_KHR_portability_subset");
     gpu.pipeline_statistics = has_extension(handle, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
     return gpu;
@@ -204,7 +206,7 @@ void describe_memory(const Gpu& gpu, vks_info& info) {
 int Caps::tier() const {
     if (!subgroup_arithmetic || !float16 || !storage16) return 0;
     if (!integer_dot) return 1;
-    return matrix ? 3 : 2;
+    return !matrix ? 2 : !matrix8 ? 3 : 4;
 }
 
 std::span<const Gpu> gpus(std::string& reason) {
@@ -223,11 +225,12 @@ void describe(const Gpu& gpu, vks_info* out) {
         full.flags |= VKS_DEVICE_UNUSABLE;
     } else {
         std::snprintf(
-            full.detail, sizeof full.detail, "%s, %s, Vulkan %u.%u, tier %d, subgroup %u%s%s%s%s%s", gpu.driver.c_str(),
-            type_name(gpu.properties.deviceType), VK_API_VERSION_MAJOR(gpu.properties.apiVersion),
+            full.detail, sizeof full.detail, "%s, %s, Vulkan %u.%u, tier %d, subgroup %u%s%s%s%s%s%s",
+            gpu.driver.c_str(), type_name(gpu.properties.deviceType), VK_API_VERSION_MAJOR(gpu.properties.apiVersion),
             VK_API_VERSION_MINOR(gpu.properties.apiVersion), caps.tier(), caps.subgroup, caps.float16 ? ", fp16" : "",
             caps.storage16 ? ", 16-bit storage" : "", caps.storage8 ? ", 8-bit storage" : "",
-            caps.addresses ? ", addresses" : "", caps.matrix ? (", matrices " + caps.matrix.text()).c_str() : "");
+            caps.addresses ? ", addresses" : "", caps.matrix ? (", matrices " + caps.matrix.text()).c_str() : "",
+            caps.matrix8 ? (", float8 " + caps.matrix8.text()).c_str() : "");
         describe_memory(gpu, full);
     }
     full.max_buffer = caps.max_allocation;

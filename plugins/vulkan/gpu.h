@@ -9,7 +9,7 @@
 
 namespace vks::vulkan {
 
-// A device's cooperative matrices of f16 with sums in f32: m x k times k x n, by subgroups of that many invocations.
+// A device's cooperative matrices with sums in f32: m x k times k x n, by subgroups of that many invocations.
 struct MatrixShape {
     uint32_t m = 0, n = 0, k = 0, subgroup = 0;
     bool ask = false;  // for subgroups of that size, as there are others
@@ -27,7 +27,8 @@ struct Caps {
     bool int64 = false;        // integers
     bool addresses = false;    // buffer device addresses
     bool integer_dot = false;  // reported accelerated
-    MatrixShape matrix;        // none: no cooperative matrices that shaders here could use
+    MatrixShape matrix;        // of f16; none: no cooperative matrices that shaders here could use
+    MatrixShape matrix8;       // of e4m3, beside those; tried when the device is opened
     bool software = false;     // run by the CPU: no barrier, no reduction across lanes pays
     uint32_t max_invocations = 256;
     uint32_t shared_bytes = 16384;

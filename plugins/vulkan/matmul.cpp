@@ -33,6 +33,13 @@ Program program_of(const Caps& caps, const std::string& shader, const MatmulType
              {"HALF", caps.fp8_by_half ? 1 : 0}}};
 }
 
+constexpr const char* kFloat8 = "coopmat_float8";
+
+// Whether e4m3 is multiplied as such.
+bool of_float8(const Caps& caps, const std::string& shader, const MatmulTypes& t) {
+    return caps.matrix8 && t.x == VKS_F8_E4M3 && t.w == VKS_F8_E4M3 && has_shader(with(shader, kFloat8));
+}
+
 // The constant VECTOR.
 uint32_t loads(const MatmulTypes& t) {
     return t.k % 16 != 0 ? 0 : 2;
@@ -99,7 +106,8 @@ Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes&
 
 Matmul matrix_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, uint32_t down,
                    uint32_t across) {
-    const MatrixShape& shape = caps.matrix;
+    const bool float8 = of_float8(caps, shader, types);
+    const MatrixShape& shape = float8 ? caps.matrix8 : caps.matrix;
     // A subgroup's sums and partial sums: 64 registers of 32 invocations.
     const uint32_t side = shape.subgroup < 32 ? 16 : 32, rows = std::max(side, shape.m),
                    columns = std::max(side, shape.n);
@@ -109,12 +117,12 @@ Matmul matrix_rows(const Caps& caps, const std::string& shader, const MatmulType
         down = asked_down;
         across = asked_across;
     }
-    Program program = program_of(caps, with(shader, "coopmat"), types);
+    Program program = program_of(caps, with(shader, float8 ? kFloat8 : "coopmat"), types);
     program.workgroup = down * across * shape.subgroup;
     program.subgroup = shape.ask ? shape.subgroup : 0;
     add(program, {{"BM", down * rows},
                   {"BN", across * columns},
-                  {"BK", 32},
+                  {"BK", float8 ? 64 : 32},
                   {"TM", shape.m},
                   {"TN", shape.n},
                   {"TK", shape.k},
@@ -140,6 +148,7 @@ std::string matmul_name(const std::vector<Program>& programs, const std::string&
     for (const char* capability : {"addresses", "subgroup"})
         if (programs[0].shader.find(capability) != std::string::npos) name += std::string(", ") + capability;
     if (programs.back().shader.ends_with("coopmat")) return name + ", coopmat";
+    if (programs.back().shader.ends_with(kFloat8)) return name + ", coopmat float8";
     return name + (programs.size() == 1 || without.empty() ? "" : "; no coopmat: " + without);
 }
 

@@ -5,8 +5,13 @@
 // No operand is rounded: e4m3 is a subset of f16; a tile of bf16 is multiplied by a power of two (lib/half.glsl). That
 // power, the scales of e4m3 and all else that differs along k is applied to f32 sums of at most 128 products ("partial")
 // before they are added to "total".
+//
+// FLOAT8: e4m3 x e4m3 -> f32 where the device multiplies these, for x and w that are both e4m3. Their tiles lie as they are.
 #ifndef VKS_MATRIX
 #define VKS_MATRIX
+#ifdef FLOAT8
+#extension GL_EXT_float_e4m3 : require
+#endif
 #include "lib/half.glsl"
 #include "lib/gemm.glsl"
 
@@ -24,11 +29,18 @@ const uint WORKGROUP = gl_WorkGroupSize.x;
 const uint TEAMS = (BM / (AM * TM)) * (BN / (AN * TN));       // subgroups
 const uint XC = X == F8 ? 16 : 8, WC = W == F8 ? 16 : 8;      // elements of 16 bytes
 const uint X_LOADS = (BM * BK / XC + WORKGROUP - 1u) / WORKGROUP, W_LOADS = (BN * BK / WC + WORKGROUP - 1u) / WORKGROUP;
-const uint STEP = BK / 4 + 2;  // between rows of a tile, in quads: 16 bytes more keep rows out of each other's banks
+#ifdef FLOAT8
+#define FACTOR floate4m3_t
+const uint WORD = 8;  // elements of 8 bytes of a tile
+#else
+#define FACTOR float16_t
+const uint WORD = 4;
+#endif
+const uint STEP = BK / WORD + 2;  // between rows of a tile, in words: 16 bytes more keep rows out of each other's banks
 const bool X_RANGES = X == BF16, W_RANGES = W == BF16;
 const uint NOWHERE = 0xffffffffu;
 
-// By quads of f16 the tile of x, then that of w; at the end, by pairs of f32, a matrix of y for each subgroup.
+// By words the tile of x, then that of w; at the end, by pairs of f32, a matrix of y for each subgroup.
 const uint TILES = (BM + BN) * STEP, MATRIX = TM * TN / 2, WS = BM * STEP;
 shared uvec2 tiles[TILES > TEAMS * MATRIX ? TILES : TEAMS * MATRIX];
 shared uvec2 peaks[TEAMS];
@@ -87,9 +99,9 @@ uvec2 peak_exponents() {
     return max(most >> 23, 27u);
 }
 
-// A chunk of bf16, f16 or e4m3 as quads of f16, from tiles[at] on.
+// A chunk of bf16, f16 or e4m3 as words, from tiles[at] on.
 void store_chunk(uint at, uint type, uvec4 chunk, float by) {
-    if (type == F8) {
+    if (type == F8 && WORD == 4) {
         [[unroll]] for (uint q = 0; q < 4u; ++q) {
             const vec4 v = f8_quad(chunk[q]) * F8_UNIT;
             tiles[at + q] = uvec2(half_pair(v.xy), half_pair(v.zw));
@@ -105,11 +117,11 @@ void store_chunk(uint at, uint type, uvec4 chunk, float by) {
 void store_tiles(uvec2 exponents) {
     const float x_by = X_RANGES ? up(exponents.x) : 1.0, w_by = W_RANGES ? up(exponents.y) : 1.0;
     [[unroll]] for (uint i = 0; i < X_LOADS; ++i) {
-        const uint at = x_chunk_row(i) * STEP + x_chunk_k(i) / 4u;
+        const uint at = x_chunk_row(i) * STEP + x_chunk_k(i) / WORD;
         if (x_chunk_row(i) < BM) store_chunk(at, X, x_next[i], x_by);
     }
     [[unroll]] for (uint i = 0; i < W_LOADS; ++i) {
-        const uint at = WS + w_chunk_row(i) * STEP + w_chunk_k(i) / 4u;
+        const uint at = WS + w_chunk_row(i) * STEP + w_chunk_k(i) / WORD;
         if (w_chunk_row(i) < BN) store_chunk(at, W, w_next[i], w_by);
     }
 }
@@ -128,12 +140,12 @@ uint my_column() { return gl_SubgroupID % (BN / (AN * TN)) * (AN * TN); }
 void multiply_tiles() {
     const uint row = my_row(), column = my_column();
     [[unroll]] for (uint k = 0; k < BK; k += TK) {
-        coopmat<float16_t, gl_ScopeSubgroup, TM, TK, gl_MatrixUseA> a[AM];
-        coopmat<float16_t, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
+        coopmat<FACTOR, gl_ScopeSubgroup, TM, TK, gl_MatrixUseA> a[AM];
+        coopmat<FACTOR, gl_ScopeSubgroup, TK, TN, gl_MatrixUseB> b;
         [[unroll]] for (uint i = 0; i < AM; ++i)
-            coopMatLoad(a[i], tiles, (row + i * TM) * STEP + k / 4u, STEP, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatLoad(a[i], tiles, (row + i * TM) * STEP + k / WORD, STEP, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint j = 0; j < AN; ++j) {
-            coopMatLoad(b, tiles, WS + (column + j * TN) * STEP + k / 4u, STEP, gl_CooperativeMatrixLayoutColumnMajor);
+            coopMatLoad(b, tiles, WS + (column + j * TN) * STEP + k / WORD, STEP, gl_CooperativeMatrixLayoutColumnMajor);
             [[unroll]] for (uint i = 0; i < AM; ++i) partial[i * AN + j] = coopMatMulAdd(a[i], b, partial[i * AN + j]);
         }
     }

@@ -50,8 +50,8 @@ Statistics statistics(const vks_device& device, VkPipeline pipeline) {
     return all;
 }
 
-// Its name is younger than some SPIR-V headers.
-constexpr uint32_t kCooperativeMatrix = 6022;
+// Their names are younger than some SPIR-V headers.
+constexpr uint32_t kCooperativeMatrix = 6022, kFloat8 = 4212, kFloat8CooperativeMatrix = 4213;
 
 struct Features {
     VkPhysicalDeviceVulkan12Features v12 =
@@ -63,9 +63,9 @@ struct Features {
     VkPhysicalDeviceVulkan11Properties properties =
         described<VkPhysicalDeviceVulkan11Properties>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_PROPERTIES);
 
-    bool matrices;
+    bool matrices, float8;
 
-    explicit Features(const vks_device& opened) : matrices(opened.caps().matrix) {
+    explicit Features(const vks_device& opened) : matrices(opened.caps().matrix), float8(opened.caps().matrix8) {
         VkPhysicalDevice device = opened.gpu.handle;
         auto all = described<VkPhysicalDeviceProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, &properties);
         vkGetPhysicalDeviceFeatures2(device, &v10);
@@ -111,6 +111,9 @@ struct Features {
                 return subgroup(VK_SUBGROUP_FEATURE_SHUFFLE_RELATIVE_BIT);
             case kCooperativeMatrix:
                 return matrices;
+            case kFloat8:
+            case kFloat8CooperativeMatrix:
+                return float8;
             default:
                 return false;
         }
