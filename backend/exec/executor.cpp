@@ -27,6 +27,13 @@ Status blame(Device& device, Status status) {
     return status;
 }
 
+std::shared_ptr<const std::vector<Trace::Place>> places_of(const Plan& plan) {
+    auto places = std::make_shared<std::vector<Trace::Place>>();
+    for (const NodeReport& node : plan.report)
+        places->push_back({plan.devices[node.device].device->id(), node.variant});
+    return places;
+}
+
 // Notes what its scope takes on the timeline, if there is one.
 class Timed {
 public:
@@ -51,7 +58,9 @@ Result<Lane*> Executor::lane(Device& device) {
         auto created = Lane::create(device);
         if (!created) return blame(device, created.error()).error();
         slot = *std::move(created);
-        if (trace_) clocks_.insert_or_assign(&device, StreamClock(device.plugin(), slot->stream().get()));
+        if (trace_)
+            clocks_.insert_or_assign(&device, Clocks{StreamClock(device.plugin(), slot->stream().get()),
+                                                     ThreadTimes(device.plugin(), slot->stream().get())});
     }
     return slot.get();
 }
@@ -59,7 +68,10 @@ Result<Lane*> Executor::lane(Device& device) {
 Executor::Bound& Executor::bind(const Plan& plan, const Bindings& b) {
     auto [it, fresh] = bound_.try_emplace(&plan);
     Bound& bound = it->second;
-    if (fresh) bound.args = plan.args;
+    if (fresh) {
+        bound.args = plan.args;
+        if (trace_) bound.places = places_of(plan);
+    }
     if (!fresh && bound.bind == b) return bound;
     bound.bind = b;
     for (size_t i = 0; i < bound.args.size(); ++i)
@@ -171,21 +183,27 @@ Status Executor::transfer(const Plan& plan, const Transfer& t, const Step& step)
     return move(*plan.devices[t.from].device, from, *plan.devices[t.to].device, to, uint64_t(bytes));
 }
 
-void Executor::note(const Plan& plan, size_t node, const Bound& bound, const Step& step, int64_t begin) {
+void Executor::note(const Device& device, size_t node, int64_t begin) {
     int64_t end = trace_->now();
-    Device& device = *plan.devices[plan.report[node].device].device;
     // By the device's clock: without what it takes to hand work over and to hear of its end.
-    const auto clock = clocks_.find(&device);
-    const auto span = clock == clocks_.end() ? std::nullopt : clock->second.last();
+    const auto clocks = clocks_.find(&device);
+    const auto span = clocks == clocks_.end() ? std::nullopt : clocks->second.stream.last();
     if (span && span->begin != 0) {
         begin = std::clamp(trace_->at(int64_t(span->begin)), begin, end);
         end = std::min(end, begin + int64_t(span->ns));
     }
-    trace_->add({device.id(), plan.report[node].variant, plan.graph, node, bound.bind,
-                 step.state_first + step.state_count, begin, end});
+    trace_->add(node, begin, end);
 }
 
-Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, const Step& step, Lane& lane) {
+void Executor::note_end() {
+    trace_->end_step(trace_->now());
+    for (const auto& [device, clocks] : clocks_)
+        clocks.threads.take([&, id = device->id()](const vks_thread_span& span) {
+            trace_->add_thread(id, span.thread, trace_->at(int64_t(span.begin)), trace_->at(int64_t(span.end)));
+        });
+}
+
+Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane) {
     const Launch& l = plan.launches[node];
     const DevicePlan& here = plan.devices[plan.report[node].device];
     const bool paged = paging_ && &paging_->device() == here.device;
@@ -196,7 +214,7 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, const
                                                         l.scratch ? &here.scratch : nullptr, plan.report[node].what)));
         lane.touched(plan.report[node].what);
         if (trace_ || paged) VKS_TRY(blame(*here.device, lane.finish()));
-        if (trace_) note(plan, node, bound, step, begin);
+        if (trace_) note(*here.device, node, begin);
         return {};
     };
     return paged ? paging_->run(plan, node, all, lane, once) : once(all);
@@ -206,7 +224,7 @@ Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, 
     const Launch& l = plan.launches[node];
     const LaunchSite site{plan, step, node, {bound.args.data() + l.first_arg, l.arg_count}, lane};
     VKS_TRY(probe_->before(site));
-    VKS_TRY(launch(plan, node, bound, step, lane));
+    VKS_TRY(launch(plan, node, bound, lane));
     VKS_TRY(blame(lane.device(), lane.finish()));
     return probe_->after(site);
 }
@@ -223,8 +241,13 @@ Status Executor::finish_lanes(Status status) {
 
 Status Executor::run(const Plan& plan, const Step& step) {
     const int64_t begin = trace_ ? trace_->now() : 0;
-    VKS_TRY(finish_lanes(run_segments(plan, step)));
-    if (trace_) trace_->add_step(plan.graph, step.bind, begin, trace_->now());
+    for (size_t i = 0; i < kSymbols; ++i)
+        CHECK(step.bind[i] >= 1 && step.bind[i] <= plan.graph->max[i], "symbol {} bound to {} of {}", i, step.bind[i],
+              plan.graph->max[i]);
+    const Bound& bound = bind(plan, step.bind);
+    if (trace_) trace_->begin_step({plan.graph, bound.places, step.bind, step.state_first + step.state_count}, begin);
+    VKS_TRY(finish_lanes(run_segments(plan, step, bound)));
+    if (trace_) note_end();
     for (const ValueId id : plan.states)
         for (const auto& copy : plan.state->of(plan.graph->values[id].name).copies)
             for (const DevicePlan& d : plan.devices)
@@ -245,11 +268,7 @@ Status Executor::upload(const Plan& plan, const Step& step) {
     return {};
 }
 
-Status Executor::run_segments(const Plan& plan, const Step& step) {
-    for (size_t i = 0; i < kSymbols; ++i)
-        CHECK(step.bind[i] >= 1 && step.bind[i] <= plan.graph->max[i], "symbol {} bound to {} of {}", i, step.bind[i],
-              plan.graph->max[i]);
-    const Bound& bound = bind(plan, step.bind);
+Status Executor::run_segments(const Plan& plan, const Step& step, const Bound& bound) {
     VKS_TRY(catch_up(plan, step));
     VKS_TRY(upload(plan, step));
     const size_t probed = probe_ ? probe_->choose(plan) : Probe::kNoNode;
@@ -257,13 +276,14 @@ Status Executor::run_segments(const Plan& plan, const Step& step) {
         for (const Transfer& t : segment.before) VKS_TRY(transfer(plan, t, step));
         VKS_ASSIGN(Lane * here, lane(*plan.devices[segment.device].device));
         for (size_t i = segment.first; i < segment.last; ++i)
-            VKS_TRY(i == probed ? launch_probed(plan, step, i, bound, *here) : launch(plan, i, bound, step, *here));
+            VKS_TRY(i == probed ? launch_probed(plan, step, i, bound, *here) : launch(plan, i, bound, *here));
         VKS_TRY(blame(here->device(), here->submit()));
     }
     return {};
 }
 
 Status Executor::read(const Plan& plan, ValueId value, void* to) {
+    const Timed timed(trace_, "read");
     const Value& v = plan.graph->values[value];
     CHECK(v.output, "{} was not made an output", v.name);
     const Bindings& b = bound_.at(&plan).bind;

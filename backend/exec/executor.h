@@ -12,6 +12,7 @@
 #include "backend/exec/trace.h"
 #include "backend/plan/plan_set.h"
 #include "backend/registry/stream_clock.h"
+#include "backend/registry/thread_times.h"
 
 namespace vks {
 
@@ -55,11 +56,17 @@ public:
 private:
     struct Bound {
         Bindings bind{};
-        std::vector<vks_tensor> args;  // Plan::args at actual extents
+        std::vector<vks_tensor> args;                             // Plan::args at actual extents
+        std::shared_ptr<const std::vector<Trace::Place>> places;  // where there is a trace
+    };
+    struct Clocks {
+        StreamClock stream;
+        ThreadTimes threads;
     };
     Result<Lane*> lane(Device& device);
-    // What the trace is told of the launch just finished; `begin`: when it was handed over.
-    void note(const Plan& plan, size_t node, const Bound& bound, const Step& step, int64_t begin);
+    // What the trace is told of the launch just finished, `begin`: when it was handed over; and of the end of a step.
+    void note(const Device& device, size_t node, int64_t begin);
+    void note_end();
     // `bytes` from one device's memory to another's.
     Status move(Device& from_device, const Location& from, Device& to_device, const Location& to, uint64_t bytes);
     // Rows that `copy` lacks up to `last`, from `newest`: how many bytes that were.
@@ -67,9 +74,9 @@ private:
     Status catch_up(const Plan& plan, const Step& step);
     Status transfer(const Plan& plan, const Transfer& t, const Step& step);
     Status upload(const Plan& plan, const Step& step);
-    Status launch(const Plan& plan, size_t node, const Bound& bound, const Step& step, Lane& lane);
+    Status launch(const Plan& plan, size_t node, const Bound& bound, Lane& lane);
     Status launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane);
-    Status run_segments(const Plan& plan, const Step& step);
+    Status run_segments(const Plan& plan, const Step& step, const Bound& bound);
     Status finish_lanes(Status status);
     Bound& bind(const Plan& plan, const Bindings& b);
 
@@ -77,7 +84,7 @@ private:
     Probe* probe_;
     std::unique_ptr<Paging> paging_;
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
-    std::unordered_map<Device*, StreamClock> clocks_;  // of the lanes, where there is a trace
+    std::unordered_map<const Device*, Clocks> clocks_;  // of the lanes, where there is a trace
     std::unordered_map<const Plan*, Bound> bound_;
     std::vector<std::byte> bounce_;  // between two devices' memories
 };

@@ -11,6 +11,7 @@
 #include "plugins/cpu/op_list.h"
 #include "plugins/cpu/probe.h"
 #include "plugins/cpu/targets.h"
+#include "plugins/cpu/threads.h"
 
 #ifndef VKS_BUILD
 #define VKS_BUILD "unversioned"
@@ -68,6 +69,7 @@ constexpr vks_row_bits kRowBits = {sizeof(vks_row_bits)};
 const void* extension(const char* id) noexcept {
     if (!id) return nullptr;
     if (std::string_view(id) == VKS_ROW_BITS_ID) return &kRowBits;
+    if (std::string_view(id) == VKS_THREADS_ID) return &kThreadsApi;
     return std::string_view(id) == VKS_PROBE_ID ? &kProbeApi : nullptr;
 }
 

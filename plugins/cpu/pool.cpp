@@ -25,6 +25,8 @@ namespace {
 
 // How long an idle worker looks for work before it sleeps: longer than the gap between two launches of a step.
 constexpr std::chrono::microseconds kSpin{50};
+// Room for a thread's times: regions of some steps.
+constexpr size_t kTimes = 1 << 14;
 // The gate's bit that lets workers in; below it, how many are inside.
 constexpr uint32_t kOpen = 1u << 31;
 
@@ -67,6 +69,10 @@ struct alignas(64) Share {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
 };
+
+int64_t now_ns() {
+    return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 // Spins on `changed` for a while when spinning is worth it, then sleeps until `value` differs from `old`.
 template <class Changed>
@@ -115,6 +121,9 @@ struct Pool::Impl {
     void* context = nullptr;
     std::unique_ptr<Share[]> share;  // one per thread, of which the region has the first `shares`
 
+    bool noting = false;
+    std::vector<std::vector<Span>> times;  // by thread, which alone adds to its own while a region is open
+
     std::atomic<uint32_t> gate{0};
     std::atomic<uint32_t> epoch{0};  // grows with every region; idle workers watch it
     std::atomic<bool> stop{false};
@@ -129,16 +138,30 @@ struct Pool::Impl {
         }
     }
 
-    // A thread's own share first: it reads on where its last piece ended. Then what others have left.
-    void work(int worker) const {
+    // A thread's own share first: it reads on where its last piece ended. Then what others have left. False: nothing
+    // was.
+    bool take_shares(int worker) const {
+        bool any = false;
         for (int64_t i = 0; i < shares; ++i) {
             Share& from = share[static_cast<size_t>((worker + i) % shares)];
             for (;;) {
                 const int64_t first = from.next.fetch_add(grain, std::memory_order_relaxed);
                 if (first >= from.end) break;
                 body(context, first, std::min(first + grain, from.end), worker);
+                any = true;
             }
         }
+        return any;
+    }
+
+    void work(int worker) {
+        if (!noting) {
+            take_shares(worker);
+            return;
+        }
+        const int64_t begin = now_ns();
+        std::vector<Span>& mine = times[static_cast<size_t>(worker)];
+        if (take_shares(worker) && mine.size() < mine.capacity()) mine.push_back({worker, begin, now_ns()});
     }
 
     // Passes the gate if it is open, works, leaves.
@@ -202,6 +225,26 @@ Pool::~Pool() = default;
 
 int Pool::threads() const {
     return static_cast<int>(impl_->workers.size()) + 1;
+}
+
+void Pool::note_times(bool on) {
+    const std::lock_guard lock(impl_->region);
+    impl_->noting = on;
+    impl_->times.assign(on ? static_cast<size_t>(threads()) : 0, {});
+    for (std::vector<Span>& of_thread : impl_->times) of_thread.reserve(kTimes);
+}
+
+size_t Pool::take_times(std::span<Span> to) {
+    const std::lock_guard lock(impl_->region);
+    size_t taken = 0;
+    for (std::vector<Span>& of_thread : impl_->times) {
+        const size_t n = std::min(of_thread.size(), to.size() - taken);
+        const auto end = of_thread.begin() + static_cast<std::ptrdiff_t>(n);
+        std::copy(of_thread.begin(), end, to.begin() + static_cast<std::ptrdiff_t>(taken));
+        of_thread.erase(of_thread.begin(), end);
+        taken += n;
+    }
+    return taken;
 }
 
 void Pool::run(int64_t count, int64_t grain, Body body, void* context) {

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <type_traits>
 
 namespace vks::cpu {
@@ -38,6 +39,16 @@ public:
             },
             &f);
     }
+
+    // When a thread was at work in a region, in ns of the steady clock.
+    struct Span {
+        int worker = 0;
+        int64_t begin = 0, end = 0;
+    };
+    // From now on that is noted, as far as there is room, or not, as at first. Allocates.
+    void note_times(bool on);
+    // Takes out what was noted, each thread's in its order. Returns how many.
+    size_t take_times(std::span<Span> to);
 
 private:
     struct Impl;

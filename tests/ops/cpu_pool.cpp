@@ -54,6 +54,36 @@ TEST(CpuPool, WorkersWakeAfterSleeping) {
     }
 }
 
+// Of each thread in order, none before or after its region; taken out piece by piece.
+TEST(CpuPool, NotesWhenThreadsWorkIfAsked) {
+    Pool pool(3);
+    const auto region = [&] { pool.parallel_for(100, 1, [](int64_t, int64_t, int) {}); };
+    const auto now = [] {
+        return std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count();
+    };
+    std::vector<Pool::Span> spans(1);
+    region();
+    EXPECT_EQ(pool.take_times(spans), 0U);
+    pool.note_times(true);
+    const int64_t begin = now();
+    for (int i = 0; i < 5; ++i) region();
+    const int64_t end = now();
+    std::vector<int64_t> last(3, begin);
+    size_t taken = 0;
+    for (; pool.take_times(spans) == 1; ++taken) {
+        ASSERT_TRUE(spans[0].worker >= 0 && spans[0].worker < 3);
+        int64_t& before = last[static_cast<size_t>(spans[0].worker)];
+        EXPECT_LE(before, spans[0].begin);
+        EXPECT_LE(spans[0].begin, spans[0].end);
+        EXPECT_LE(spans[0].end, end);
+        before = spans[0].end;
+    }
+    EXPECT_TRUE(taken >= 5 && taken <= 15) << taken;
+    pool.note_times(false);
+    region();
+    EXPECT_EQ(pool.take_times(spans), 0U);
+}
+
 TEST(CpuPool, NestedCallsRunInline) {
     Pool pool(3), other(2);
     std::atomic<int64_t> items{0};

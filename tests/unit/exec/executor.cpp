@@ -287,8 +287,10 @@ TEST_F(Executing, ATraceHoldsEveryLaunch) {
     ASSERT_TRUE(trace.write(dir / "trace.json"));
     const auto json = nlohmann::json::parse(test::read_bytes(dir / "trace.json"));
     std::map<std::string, size_t> count;
+    std::set<std::string> rows;
     double last = 0;
     for (const auto& event : json.at("traceEvents")) {
+        if (event["name"] == "thread_name") rows.insert(event["args"]["name"]);
         ++count[event.at("ph") == "X" ? event.at("cat") : event.at("ph")];
         if (event.value("cat", "") != "op") continue;
         EXPECT_GE(double(event.at("ts")), last);  // one after the other: each launch is finished by itself
@@ -297,7 +299,10 @@ TEST_F(Executing, ATraceHoldsEveryLaunch) {
     EXPECT_EQ(count["op"], 2 * (*plan)->graph->nodes.size());
     EXPECT_EQ(count["step"], 2U);
     EXPECT_GT(count["transfer"], 0U);
-    EXPECT_EQ(count["M"], 5U);  // names of the process, of two rows for the host and of a queue per device
+    EXPECT_GT(count["thread"], 0U);
+    EXPECT_EQ(count["host"], 1U);  // between the steps
+    EXPECT_EQ(rows.count("queue of cpu") + rows.count("queue of remote:0"), 2U);
+    EXPECT_EQ(rows.count("thread 0 of cpu"), 1U);
 }
 
 // Accepting everything and computing nothing is enough for the executor: launches and arguments are right.

@@ -12,6 +12,8 @@
 namespace vks {
 namespace {
 
+using Places = std::vector<Trace::Place>;
+
 // y = norm(x), z = y + x over [T, 8], and a sum over a state of 10 rows.
 std::shared_ptr<const Graph> graph(const std::string& name = "layers.0.norm") {
     static const std::vector<float> weight(8, 1);
@@ -23,6 +25,11 @@ std::shared_ptr<const Graph> graph(const std::string& name = "layers.0.norm") {
     auto made = g.finish(nullptr);
     CHECK(made, "{}", made.error().text);
     return std::make_shared<const Graph>(std::move(*made));
+}
+
+// A step over it: its first node on one device, the second one on another.
+Trace::Step step(int64_t tokens, const std::string& name = "layers.0.norm", const std::string& device = "cpu") {
+    return {graph(name), std::make_shared<Places>(Places{{device, "plain"}, {"remote:0", "threads"}}), {tokens, 1}, 0};
 }
 
 nlohmann::json written(const Trace& trace) {
@@ -46,9 +53,11 @@ std::string row_name(const nlohmann::json& events, const nlohmann::json& event) 
 
 TEST(Trace, WritesOneEventPerLaunch) {
     Trace trace;
-    trace.add({"cpu", "plain", graph(), 0, {3, 1}, 0, 1000, 3500});
-    trace.add({"remote:0", "threads", graph(), 1, {3, 1}, 0, 4000, 4100});
-    trace.add({"cpu", "avx2", graph(), 1, {1, 1}, 0, 5000, 9000});
+    trace.begin_step(step(3), 900);
+    trace.add(0, 1000, 3500);
+    trace.add(1, 4000, 4100);
+    trace.begin_step(step(1), 4900);  // the first one failed
+    trace.add(0, 5000, 9000);
     const auto events = written(trace);
     const auto ops = of_category(events, "op");
     ASSERT_EQ(ops.size(), 3u);
@@ -67,11 +76,13 @@ TEST(Trace, WritesOneEventPerLaunch) {
 
 TEST(Trace, AStepAddsUpItsOperatorsAndShowsTheRest) {
     Trace trace;
-    trace.add({"cpu", "plain", graph(), 0, {3, 1}, 0, 100, 900});  // before the step
+    trace.begin_step(step(2), 50);  // failed
+    trace.add(0, 100, 900);
+    trace.begin_step(step(3), 1000);
     trace.add_host("upload", 1000, 1500);
-    trace.add({"cpu", "plain", graph(), 0, {3, 1}, 0, 1500, 3500});
-    trace.add({"cpu", "plain", graph(), 1, {3, 1}, 0, 4000, 9000});
-    trace.add_step(graph(), {3, 1}, 1000, 11000);
+    trace.add(0, 1500, 3500);
+    trace.add(1, 4000, 9000);
+    trace.end_step(11000);
     const auto events = written(trace);
     const auto steps = of_category(events, "step"), gaps = of_category(events, "gap");
     ASSERT_EQ(steps.size(), 1u);
@@ -86,10 +97,45 @@ TEST(Trace, AStepAddsUpItsOperatorsAndShowsTheRest) {
     EXPECT_DOUBLE_EQ(gaps[1]["dur"], 2.0);
 }
 
+TEST(Trace, ThreadsHaveRowsOfTheirOwnAndTheNamesOfOperators) {
+    Trace trace;
+    trace.begin_step(step(3), 0);
+    trace.add(0, 1000, 3000);
+    trace.add(1, 4000, 9000);
+    trace.end_step(10000);
+    trace.add_thread("cpu", 1, 1200, 2900);
+    trace.add_thread("cpu", 1, 4000, 5000);
+    trace.add_thread("cpu", 0, 3500, 3600);  // by none of them
+    const auto events = written(trace), threads = of_category(events, "thread");
+    ASSERT_EQ(threads.size(), 3u);
+    EXPECT_EQ(threads[0]["name"], "rms_norm");
+    EXPECT_EQ(threads[1]["name"], "add");
+    EXPECT_EQ(threads[2]["name"], "other work");
+    EXPECT_DOUBLE_EQ(threads[0]["ts"], 1.2);
+    EXPECT_DOUBLE_EQ(threads[0]["dur"], 1.7);
+    EXPECT_EQ(row_name(events, threads[0]), "thread 1 of cpu");
+    EXPECT_EQ(row_name(events, threads[2]), "thread 0 of cpu");
+}
+
+TEST(Trace, ShowsTheTimeBetweenSteps) {
+    Trace trace;
+    trace.begin_step(step(3), 1000);
+    trace.end_step(2000);
+    trace.begin_step(step(1), 2500);
+    trace.begin_step(step(1), 3000);  // after one that failed
+    trace.end_step(4000);
+    const auto between = of_category(written(trace), "host");
+    ASSERT_EQ(between.size(), 1u);
+    EXPECT_DOUBLE_EQ(between[0]["ts"], 2.0);
+    EXPECT_DOUBLE_EQ(between[0]["dur"], 1.0);
+}
+
 TEST(Trace, SurvivesNamesThatAreNotText) {
     const test::TempDir dir;
     Trace trace;
-    trace.add({"cpu", "\x80", graph("\xff\xfe\"\n"), 0, {1, 1}, 0, 0, 1});
+    trace.begin_step(step(1, "\xff\xfe\"\n", "\x80"), 0);
+    trace.add(0, 0, 1);
+    trace.end_step(1);
     ASSERT_TRUE(trace.write(dir / "t.json"));
     EXPECT_TRUE(nlohmann::json::accept(test::read_bytes(dir / "t.json")));
 }
