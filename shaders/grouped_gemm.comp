@@ -49,6 +49,7 @@ void walk(uint share, uint slot) {
         if (first < min(stop, end)) {
             w_address = table[2u * e];
             w_scale_address = table[2u * e + 1u];
+            job.k = w_address == uvec2(0) ? 0u : p.k;  // a sum of nothing where it is elsewhere
             multiply(share, first, last);
         }
         if (e + 1u == p.experts && r >= end) return;

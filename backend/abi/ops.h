@@ -63,7 +63,7 @@ typedef struct vks_moe_dispatch_params { uint32_t first, count; } vks_moe_dispat
 
 /* grouped_gemm/1: y[r] = x[row[r]] w_e^T for r in [offset[e], offset[e+1]); row absent: x[r].
  *   x act|f8 [T or T*K, Kd], x_scale f32?, offset i32 [E+1], row i32? [T*K], then per expert w [N,Kd] const,
- *   w_scale? const -> y act [T*K, N] */
+ *   w_scale? const -> y act [T*K, N]. w absent: the expert is elsewhere, its rows of y are 0; not all may be. */
 typedef struct vks_grouped_gemm_params { uint32_t experts; } vks_grouped_gemm_params;
 
 /* moe_combine/1: out[t] = base[t] + sum_j weight[t,j] * y[pos[t,j]], j ascending, pos -1 left out.

@@ -63,6 +63,27 @@ void add_lists(Maker& make) {
     add("a shard without tokens", 6, 1);
 }
 
+// Every other expert is elsewhere, the first one too: its rows are zeros.
+void add_products_elsewhere(Maker& make) {
+    const int64_t t = 4, k = 3, n = 24, inner = 136, experts = 8;
+    const Lists lists = dispatch({0, 3, 5, 1, 3, 7, 3, 4, 5, 0, 1, 2}, t, k, experts);
+    for (const uint32_t act : kActs)
+        for (const uint32_t weight : {VKS_BF16, VKS_F8_E4M3})
+            for (const bool gather : {true, false}) {
+                const int64_t rows = gather ? t : t * k, spare = gather ? kSpare : k * kSpare;
+                std::vector<Argument> args = {in(make.random.value(act, {rows, inner}), spare), absent(),
+                                              in(lists.offset, 0), gather ? in(lists.row, k * kSpare) : absent()};
+                for (int64_t e = 0; e < experts; ++e)
+                    for (Argument& a : make.matrix(weight, n, inner)) args.push_back(e % 2 ? std::move(a) : absent());
+                args.push_back(out(act, {t * k, n}, Compare::kClose, k * kSpare));
+                args.back().valid_rows = lists.listed;
+                make.add("grouped_gemm/1",
+                         std::string(abi::dtype_name(act)) + " w " + abi::dtype_name(weight) +
+                             (gather ? " gathered" : " in list order") + ", every other expert elsewhere",
+                         vks_grouped_gemm_params{uint32_t(experts)}, std::move(args), tolerance(act));
+            }
+}
+
 void add_products(Maker& make) {
     const int64_t t = 4, k = 3, n = 24, inner = 136, experts = 8;
     const std::vector<int32_t> spread = {0, 3, 5, 1, 3, 7, 3, 4, 5, 0, 1, 2};
@@ -98,6 +119,7 @@ void add_products(Maker& make) {
                                      route.name + " to " + abi::dtype_name(act),
                                  vks_grouped_gemm_params{uint32_t(experts)}, std::move(args), tolerance(act));
                     }
+    add_products_elsewhere(make);
     for (const uint32_t act : kActs)
         for (const bool base : {false, true})
             for (const auto& route : routes) {

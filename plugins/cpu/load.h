@@ -41,6 +41,14 @@ T* out_row(const Arg& a, int64_t r) {
     return a.out<T>() + r * a.row_elements();
 }
 
+// Rows [first, last) of a rank-2 activation become zeros.
+inline void clear_rows(const Arg& y, int64_t first, int64_t last) {
+    with_activation(y.dtype, [&](auto zero) {
+        using Y = decltype(zero);
+        std::fill(out_row<Y>(y, first), out_row<Y>(y, last), Y{});
+    });
+}
+
 // Calls f(row, worker) for every row; small rows travel between threads in handfuls.
 template <class F>
 void for_rows(const Call& call, int64_t rows, int64_t row_elements, F&& f) {

@@ -8,6 +8,13 @@ enum { kX, kXScale, kOffset, kRow, kWeights };  // then w, w_scale of each exper
 inline constexpr ArgRule kRules[] = {
     {"x", kAct | kF8, 2}, {"x_scale", kF32, 2, true}, {"offset", kI32, 1}, {"row", kI32, 1, true}};
 
+// Of the weights, one that is there: all of them have its dtype and shape. The first one's place when none is.
+inline const Arg& any_weight(std::span<const Arg> args) {
+    for (size_t w = kWeights; w + 2 < args.size(); w += 2)
+        if (args[w]) return args[w];
+    return args[kWeights];
+}
+
 inline std::string check(const Signature& s) {
     Checker c(s, kRules, false);
     const size_t experts = s.get<vks_grouped_gemm_params>().experts, y = kWeights + 2 * experts;
@@ -16,8 +23,10 @@ inline std::string check(const Signature& s) {
     c.row_scale(kX, kXScale);
     c.dim(kOffset, 0, static_cast<int64_t>(experts) + 1);
     c.arg(y, {"y", kAct, 2});
-    const Arg& w0 = s.args[kWeights];
+    const Arg& w0 = any_weight(s.args);
+    c.require(bool(w0), "w: wanted one expert at least");
     for (size_t w = kWeights; w < y; w += 2) {
+        if (!s.args[w] && !s.args[w + 1]) continue;
         c.arg(w, {"w", kAnyWeight, 2});
         c.arg(w + 1, {"w_scale", kF32, 2, true});
         c.require(s.args[w].dtype == w0.dtype, "w: wanted one dtype for all experts");

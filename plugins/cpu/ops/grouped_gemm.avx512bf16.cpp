@@ -1,5 +1,6 @@
 // grouped_gemm/1 on AVX512_BF16: bf16 or e4m3 activations, weights in bf16 or e4m3. Bound: the bytes of the experts
 // that have rows, each read once, until an expert has tens of rows; then multiply-adds.
+#include "plugins/args/ops/grouped_gemm.h"
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/simd/gemm_avx512bf16.h"
 #include "plugins/cpu/simd/gemm_ops.h"
@@ -7,10 +8,10 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX = 0, kFirstWeight = 4 };
+using args::grouped_gemm::kX;
 
 const simd::GemmKernels* kernels(std::span<const Arg> args) {
-    return simd::avx512bf16_kernels(args[kX].dtype, args[kFirstWeight].dtype);
+    return simd::avx512bf16_kernels(args[kX].dtype, args::grouped_gemm::any_weight(args).dtype);
 }
 bool usable(const Signature& s) {
     return kernels(s.args) != nullptr;

@@ -20,6 +20,10 @@ void run(const Call& call) {
         const int64_t first = std::clamp<int64_t>(offset[e], 0, y.rows());
         const int64_t last = std::clamp<int64_t>(offset[e + 1], first, y.rows());
         if (first == last) continue;
+        if (!call.args[kWeights + 2 * e]) {
+            clear_rows(y, first, last);
+            continue;
+        }
         multiply(*call.pool, {.x = call.args[kX],
                               .x_scale = call.args[kXScale],
                               .w = call.args[kWeights + 2 * e],

@@ -1,5 +1,6 @@
 // grouped_gemm/1 in f32 arithmetic by Highway. Bound: the bytes of the experts that have rows, each read once, until an
 // expert has tens of rows; then multiply-adds.
+#include "plugins/args/ops/grouped_gemm.h"
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/simd/gemm_ops.h"
 #include "plugins/cpu/simd/gemm_simd.h"
@@ -8,13 +9,11 @@
 namespace vks::cpu {
 namespace {
 
-enum { kFirstWeight = 4 };
-
 uint64_t scratch(const Signature& s) {
-    return simd::grouped_gemm_scratch(*simd::gemm_kernels(s.args[kFirstWeight].dtype), s);
+    return simd::grouped_gemm_scratch(*simd::gemm_kernels(args::grouped_gemm::any_weight(s.args).dtype), s);
 }
 void run(const Call& call) {
-    simd::grouped_gemm(*simd::gemm_kernels(call.args[kFirstWeight].dtype), call);
+    simd::grouped_gemm(*simd::gemm_kernels(args::grouped_gemm::any_weight(call.args).dtype), call);
 }
 
 }  // namespace

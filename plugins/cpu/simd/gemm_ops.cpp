@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "plugins/cpu/op.h"
+#include "plugins/cpu/load.h"
 
 namespace vks::cpu::simd {
 namespace {
@@ -93,6 +93,10 @@ void grouped_gemm(const GemmKernels& g, const Call& call) {
         const int64_t last = std::clamp<int64_t>(offset[e + 1], first, y.rows());
         done = last;
         if (first == last) continue;
+        if (!call.args[4 + 2 * e]) {
+            clear_rows(y, first, last);
+            continue;
+        }
         Product& p = products[count++];
         p = {.x = rows,
              .w = weights(call.args[4 + 2 * e], call.args[5 + 2 * e]),

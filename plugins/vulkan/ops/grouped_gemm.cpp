@@ -35,7 +35,7 @@ std::string shader_of(const Caps& caps) {
 }
 
 MatmulTypes types_of(const Signature& s) {
-    return {s.args[kX].dtype, s.args[kWeights].dtype, y_of(s).dtype, s.args[kX].dim[1], y_of(s).dim[1]};
+    return {s.args[kX].dtype, any_weight(s.args).dtype, y_of(s).dtype, s.args[kX].dim[1], y_of(s).dim[1]};
 }
 
 // `declared`: rows of y at their maximum. Few rows at once when experts have few on average: a tile with less is as
@@ -51,7 +51,7 @@ Matmul way(const Caps& caps, const Signature& s, bool many, int64_t declared) {
 
 Recipe recipe(const Caps& caps, const Signature& s) {
     Recipe recipe;
-    for (const Arg& a : {s.args[kX], s.args[kXScale], y_of(s), by_address(caps) ? Arg{} : s.args[kWeights]})
+    for (const Arg& a : {s.args[kX], s.args[kXScale], y_of(s), by_address(caps) ? Arg{} : any_weight(s.args)})
         if (a && rows_per_binding(caps, {a}, 1) < a.rows()) recipe.refusal = "larger than the device's bindings";
     const int64_t rows = y_of(s).rows();
     recipe.programs.push_back(way(caps, s, false, rows).program);
@@ -86,6 +86,7 @@ void encode(Encoder& e, const Signature& s) {
     push.slots = std::min((rows + cut.rows_of_x - 1) / cut.rows_of_x, std::max(1u, kWorkgroups / push.shares));
     for (; push.expert < experts; ++push.expert) {
         const size_t w = kWeights + 2 * push.expert;
+        push.k = s.args[w] ? uint32_t(x.dim[1]) : 0;  // a sum of nothing where it is elsewhere
         e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.arg(w), e.arg(w + 1), offset, row}, push,
                    e.spread(uint64_t{push.shares} * push.slots));
     }
