@@ -4,6 +4,43 @@
 #include <set>
 
 namespace vks {
+namespace {
+
+// What a run on another device waits for may be there before the run ahead of it is over: then that one is cut in two
+// and the copies are made in between, so that both devices work at once. Worth it where the second part reads weights.
+std::vector<Segment> side_by_side(const Graph& graph, std::vector<Segment> segments) {
+    std::vector<size_t> made(graph.values.size(), 0);  // the node after the one that wrote it
+    for (size_t i = 0; i < graph.nodes.size(); ++i)
+        for (size_t a = graph.nodes[i].inputs; a < graph.nodes[i].args.size(); ++a)
+            if (graph.nodes[i].args[a] != kAbsent) made[graph.nodes[i].args[a]] = i + 1;
+    const auto has_weights = [&](size_t first, size_t last) {
+        for (size_t i = first; i < last; ++i)
+            for (const ValueId id : graph.nodes[i].args)
+                if (id != kAbsent && graph.values[id].kind == Kind::kWeight) return true;
+        return false;
+    };
+    std::vector<Segment> cut;
+    for (Segment& segment : segments) {
+        size_t ready = 0;
+        for (const Transfer& t : segment.before) ready = std::max(ready, made[t.value]);
+        if (!cut.empty()) ready = std::max(ready, cut.back().first);
+        if (!cut.empty() && !segment.before.empty() && has_weights(ready, cut.back().last)) {
+            Segment& ahead = cut.back();
+            Segment rest = {ahead.device, ready, ahead.last, std::move(segment.before)};
+            segment.before.clear();
+            if (rest.first == ahead.first) {
+                ahead.before.insert(ahead.before.end(), rest.before.begin(), rest.before.end());
+            } else {
+                ahead.last = rest.first;
+                cut.push_back(std::move(rest));
+            }
+        }
+        cut.push_back(std::move(segment));
+    }
+    return cut;
+}
+
+}  // namespace
 
 std::vector<Segment> cut_segments(const Graph& graph, const std::vector<size_t>& device_of) {
     std::vector<Segment> segments;
@@ -28,7 +65,7 @@ std::vector<Segment> cut_segments(const Graph& graph, const std::vector<size_t>&
             }
         }
     }
-    return segments;
+    return side_by_side(graph, std::move(segments));
 }
 
 }  // namespace vks
