@@ -164,6 +164,7 @@ Status Executor::repeat_rows(PlanSet& set, int64_t have, int64_t count) {
 }
 
 void Executor::keep_only(const PlanSet& set) {
+    if (uses_) uses_->forget();
     std::erase_if(bound_, [&](const auto& entry) { return !set.has(*entry.first); });
     std::erase_if(clocks_, [&](const auto& entry) { return !set.uses(*entry.first); });
     std::erase_if(lanes_, [&](const auto& entry) { return !set.uses(*entry.first); });
@@ -208,6 +209,10 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
     const DevicePlan& here = plan.devices[plan.report[node].device];
     const bool paged = paging_ && &paging_->device() == here.device;
     const std::span<const vks_tensor> all(bound.args.data() + l.first_arg, l.arg_count);
+    if (uses_ && uses_->counts(plan, node)) {
+        VKS_TRY(blame(*here.device, lane.finish()));
+        uses_->count(plan, node);
+    }
     const auto once = [&](std::span<const vks_tensor> args) -> Status {
         const int64_t begin = trace_ ? trace_->now() : 0;
         VKS_TRY(blame(*here.device, here.device->launch(lane.stream(), l.kernel, args,

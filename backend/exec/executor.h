@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/exec/expert_uses.h"
 #include "backend/exec/paging.h"
 #include "backend/exec/probe.h"
 #include "backend/exec/trace.h"
@@ -31,6 +32,9 @@ public:
     // From now on the weights of its device are resident only as it says.
     void page(std::unique_ptr<Paging> paging) { paging_ = std::move(paging); }
     Paging* paging() { return paging_.get(); }
+    // From now on; what was counted is there to be taken.
+    void count_experts() { uses_ = std::make_unique<ExpertUses>(); }
+    ExpertUses* expert_uses() { return uses_.get(); }
 
     // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed. Nothing is in flight
     // afterwards either way, except on a lost device.
@@ -49,6 +53,7 @@ public:
     void forget(const Plan& plan) {
         bound_.erase(&plan);
         if (paging_) paging_->forget(plan);
+        if (uses_) uses_->forget();
     }
     // Forgets what was kept for all plans and devices that aren't of `set`.
     void keep_only(const PlanSet& set);
@@ -83,6 +88,7 @@ private:
     Trace* trace_;
     Probe* probe_;
     std::unique_ptr<Paging> paging_;
+    std::unique_ptr<ExpertUses> uses_;
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
     std::unordered_map<const Device*, Clocks> clocks_;  // of the lanes, where there is a trace
     std::unordered_map<const Plan*, Bound> bound_;

@@ -17,6 +17,15 @@ bool placed_like(const Plan& plan, const PlanRequest& request) {
     return true;
 }
 
+// A graph that was split for a cap is made anew with each request; values follow from the nodes.
+bool same(const std::shared_ptr<const Graph>& a, const std::shared_ptr<const Graph>& b) {
+    const auto equal = [](const Node& x, const Node& y) {
+        return x.name == y.name && x.op == y.op && x.params == y.params && x.args == y.args;
+    };
+    return a == b || (a && b && a->keep == b->keep && a->name == b->name && a->max == b->max &&
+                      std::ranges::equal(a->nodes, b->nodes, equal));
+}
+
 }  // namespace
 
 PlanSet::PlanSet(const PlanSet* earlier) {
@@ -58,7 +67,7 @@ bool PlanSet::satisfies(std::span<const PlanRequest> requests) const {
     // Where a kernel could not be prepared, a node isn't where placing it anew would have it.
     if (std::equal(requests.begin(), requests.end(), requests_.begin())) return true;
     for (size_t i = 0; i < requests.size(); ++i) {
-        if (requests[i].graph != requests_[i].graph) return false;
+        if (!same(requests[i].graph, requests_[i].graph)) return false;
         if (requests[i].graph && !placed_like(*plans_[i], requests[i])) return false;
     }
     return true;

@@ -172,6 +172,7 @@ private:
     void note_peak(const DeviceBytes& bytes);
     std::vector<std::string> with_fallback(std::vector<std::string> backends);
     Device* capped(const std::string& name) const;
+    ExpertStatistics& statistics();
     Status keep_within_caps(std::vector<PlanRequest>& requests);
     bool find_row_bits() const;
     Status check_caps() const;
@@ -195,7 +196,7 @@ private:
     std::unique_ptr<PlanSet> plans_;
     std::unique_ptr<conformance::Checker> checker_;
     std::unique_ptr<Executor> executor_;
-    std::unique_ptr<ExpertStatistics> statistics_;  // while there is paging
+    std::unique_ptr<ExpertStatistics> statistics_;  // once there is a cap
     std::unique_ptr<PlanBuilder> building_;
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt

@@ -22,11 +22,21 @@ std::vector<std::string> Engine::with_fallback(std::vector<std::string> backends
     return backends;
 }
 
+ExpertStatistics& Engine::statistics() {
+    if (!statistics_) {
+        statistics_ = std::make_unique<ExpertStatistics>(*checkpoint_, options_.mtp);
+        executor_->count_experts();
+    }
+    return *statistics_;
+}
+
 Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
     for (const auto& [name, cap] : options_.memory) {
         Device* device = capped(name);
         if (device == nullptr || device->has(VKS_DEVICE_HOST_MEMORY)) continue;
-        VKS_TRY(keep_within(*checkpoint_, *device, cap, options_.mtp, requests));
+        std::vector<ModelPiece> pieces = checkpoint_pieces(*checkpoint_, options_.mtp);
+        statistics().weigh(pieces);
+        VKS_TRY(keep_within(pieces, *device, cap, requests));
     }
     return {};
 }
@@ -76,15 +86,16 @@ void Engine::limit_memory() {
                             "largest weight, found {}",
                             name, taken + paging->least(), cap));
         }
-        statistics_ = std::make_unique<ExpertStatistics>(*checkpoint_, options_.mtp);
-        statistics_->prepare(paging->pager());
+        statistics().prepare(paging->pager());
         executor_->page(std::move(paging));
     }
 }
 
 void Engine::keep_statistics() {
-    if (!statistics_ || executor_->paging() == nullptr) return;
-    statistics_->add(executor_->paging()->pager());
+    if (!statistics_) return;
+    const auto uses = executor_->expert_uses()->take();
+    if (uses.empty()) return;
+    statistics_->add(uses);
     statistics_->save();
 }
 

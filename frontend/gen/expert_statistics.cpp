@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <numeric>
 #include <span>
 
@@ -76,11 +77,26 @@ ExpertStatistics::ExpertStatistics(const Checkpoint& checkpoint, int64_t mtp) : 
     for (ModelPiece& piece : checkpoint_pieces(checkpoint, mtp))
         if (is_expert(piece) && piece.reads > 0) experts_.push_back(std::move(piece));
     counts_.resize(experts_.size());
-    seen_.resize(experts_.size());
     model_ = hash(std::as_bytes(std::span(&mtp, 1)), model_);
     path_ = path_of(model_);
     if (!read_counts(path_, model_, counts_))
         log_line(LogLevel::kInfo, fmt::format("expert statistics ({}): damaged, begun anew", path_.string()));
+}
+
+void ExpertStatistics::weigh(std::vector<ModelPiece>& pieces) const {
+    constexpr double kMost = 0.99;  // less than what every token reads
+    std::map<int64_t, double> uses, experts;
+    for (size_t i = 0; i < experts_.size(); ++i) {
+        uses[experts_[i].layer] += counts_[i];
+        experts[experts_[i].layer] += 1;
+    }
+    auto count = counts_.begin();
+    for (ModelPiece& piece : pieces) {
+        if (!is_expert(piece) || piece.reads <= 0) continue;
+        // One use more for each, so that nobody who wasn't used counts as never read.
+        const double all = uses.at(piece.layer) + experts.at(piece.layer);
+        piece.reads = std::min(kMost, piece.reads * experts.at(piece.layer) * (*count++ + 1) / all);
+    }
 }
 
 void ExpertStatistics::prepare(Pager& pager) {
@@ -91,25 +107,22 @@ void ExpertStatistics::prepare(Pager& pager) {
     std::vector<Pager::Range> hottest;
     for (const size_t i : order) {
         const uint64_t count = counts_[i];
-        seen_[i] = most == 0 ? 0 : (count * kMostTold + most - 1) / most;
+        const uint64_t told = most == 0 ? 0 : (count * kMostTold + most - 1) / most;
         for (const TensorView* tensor : experts_[i].tensors) {
             const auto range = pager.find(tensor->data);
             if (!range) continue;
-            pager.expect(*range, seen_[i]);
+            pager.expect(*range, told);
             if (counts_[i] > 0) hottest.push_back(*range);
         }
     }
     pager.suggest(hottest);
 }
 
-void ExpertStatistics::add(Pager& pager) {
-    for (size_t i = 0; i < experts_.size(); ++i) {
-        uint64_t uses = seen_[i];
+void ExpertStatistics::add(const std::unordered_map<const std::byte*, uint64_t>& uses) {
+    for (size_t i = 0; i < experts_.size(); ++i)
         for (const TensorView* tensor : experts_[i].tensors)
-            if (const auto range = pager.find(tensor->data)) uses = std::max(uses, pager.uses(*range));
-        counts_[i] += static_cast<uint32_t>(std::min<uint64_t>(uses - seen_[i], kMostKept));
-        seen_[i] = uses;
-    }
+            if (const auto at = uses.find(tensor->data); at != uses.end())
+                counts_[i] += static_cast<uint32_t>(std::min<uint64_t>(at->second, kMostKept));
     while (!counts_.empty() && *std::ranges::max_element(counts_) > kMostKept)
         for (uint32_t& count : counts_) count /= 2;
 }

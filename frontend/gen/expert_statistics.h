@@ -1,7 +1,8 @@
 // How often each expert of a model was routed to, kept from run to run in the user's cache: under a memory cap the next
-// run begins with those that were used most.
+// run has those on the device, and begins to read those, that were used most.
 #pragma once
 #include <filesystem>
+#include <unordered_map>
 #include <vector>
 
 #include "backend/exec/pager.h"
@@ -15,10 +16,12 @@ public:
     // Of the modules that run. A file that is damaged counts as none, and is written anew.
     ExpertStatistics(const Checkpoint& checkpoint, int64_t mtp);
 
+    // Experts that were used more are read more, as far as there are counts of their layer; the model's pieces.
+    void weigh(std::vector<ModelPiece>& pieces) const;
     // Tells a fresh pager what to expect, and to begin with the experts that were used most.
     void prepare(Pager& pager);
-    // Adds what the pager has seen since; it is told nothing twice.
-    void add(Pager& pager);
+    // Adds how often experts were used, by the address of one of their weights.
+    void add(const std::unordered_map<const std::byte*, uint64_t>& uses);
     // Failing changes nothing but the next run's speed.
     void save() const;
 
@@ -28,7 +31,6 @@ public:
 private:
     std::vector<ModelPiece> experts_;
     std::vector<uint32_t> counts_;  // by expert
-    std::vector<uint64_t> seen_;    // of counts_, what the pager was told or has told
     uint64_t model_ = 0;
     std::filesystem::path path_;  // empty: there is no place for it
 };

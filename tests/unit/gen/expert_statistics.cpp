@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
@@ -24,19 +25,9 @@ protected:
     ~ExpertStatisticsTest() override {
         before_.empty() ? unsetenv("XDG_CACHE_HOME") : setenv("XDG_CACHE_HOME", before_.c_str(), 1);
     }
-    // A pager that has every expert; as many uses of expert `i` as it says.
-    void run(ExpertStatistics& statistics, size_t i, int uses) {
-        Pager pager(uint64_t{1} << 30, 1);
-        for (const ModelPiece& piece : experts_)
-            for (const TensorView* tensor : piece.tensors)
-                pager.add(*tensor->file, tensor->data, tensor->bytes, RangeUse::kCached);
-        statistics.prepare(pager);
-        const Pager::Range range = *pager.find(experts_[i].tensors[0]->data);
-        for (int n = 0; n < uses; ++n) {
-            ASSERT_TRUE(pager.hold({&range, 1}));
-            pager.release({&range, 1});
-        }
-        statistics.add(pager);
+    // As many uses of expert `i` as it says.
+    void run(ExpertStatistics& statistics, size_t i, uint64_t uses) const {
+        statistics.add({{experts_[i].tensors[0]->data, uses}});
     }
 
     Checkpoint checkpoint_;
@@ -53,6 +44,41 @@ TEST_F(ExpertStatisticsTest, AddUpFromRunToRun) {
         EXPECT_EQ(statistics.counts()[1], 0u);
         statistics.save();
     }
+}
+
+TEST_F(ExpertStatisticsTest, ArePassedOnToPagers) {
+    ExpertStatistics statistics(checkpoint_, 0);
+    run(statistics, 3, 40);
+    run(statistics, 1, 20);
+    Pager pager(1, 1);
+    for (const ModelPiece& piece : experts_)
+        for (const TensorView* tensor : piece.tensors)
+            pager.add(*tensor->file, tensor->data, tensor->bytes, RangeUse::kCached);
+    statistics.prepare(pager);
+    const auto told = [&](size_t i) { return pager.uses(*pager.find(experts_[i].tensors[0]->data)); };
+    EXPECT_GT(told(3), told(1));
+    EXPECT_GT(told(1), told(2));
+    EXPECT_EQ(told(2), 0u);
+}
+
+// A layer's experts are read as often as they were used, all together as often as before.
+TEST_F(ExpertStatisticsTest, WeighPieces) {
+    std::vector<ModelPiece> pieces = checkpoint_pieces(checkpoint_);
+    const auto reads = [&](int64_t layer, int64_t expert) {
+        return std::ranges::find_if(
+                   pieces, [&](const ModelPiece& piece) { return piece.layer == layer && piece.expert == expert; })
+            ->reads;
+    };
+    const int64_t layer = experts_[0].layer, other = layer + 1;  // neither is an MTP module's
+    ExpertStatistics statistics(checkpoint_, 0);
+    statistics.weigh(pieces);
+    EXPECT_DOUBLE_EQ(reads(layer, 0), experts_[0].reads);
+    run(statistics, 2, 1);
+    statistics.weigh(pieces);
+    EXPECT_DOUBLE_EQ(reads(layer, 2), 2 * reads(layer, 1));
+    EXPECT_LT(reads(layer, 2), 1);
+    EXPECT_DOUBLE_EQ(reads(other, 2), experts_[0].reads);
+    EXPECT_EQ(reads(layer, -1), 1);
 }
 
 TEST_F(ExpertStatisticsTest, FadeBeforeTheyOverflow) {
