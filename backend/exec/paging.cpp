@@ -2,20 +2,18 @@
 
 #include <algorithm>
 
-#include "backend/ops/rule.h"
+#include "backend/ops/experts.h"
 
 namespace vks {
 namespace {
 
 // Enough to keep a disk busy while something is computed.
 constexpr uint64_t kWindow = uint64_t{64} << 20;
-// Arguments of grouped_gemm: x, x_scale, offset, row, then a weight and a scale for each expert (abi/ops.h).
-constexpr size_t kOffset = 2, kFirstWeight = 4;
 
 }  // namespace
 
 Paging::Paging(Device& device, std::unique_ptr<Pager> pager)
-    : device_(device), pager_(std::move(pager)), window_(std::min(kWindow, pager_->budget() / 4)) {}
+    : device_(device), pager_(std::move(pager)), window_(std::min(kWindow, pager_->budget() / 4)), lists_(device) {}
 
 Paging::NodeUse Paging::node_use(const Plan& plan, size_t index) const {
     const Graph& graph = *plan.graph;
@@ -30,12 +28,13 @@ Paging::NodeUse Paging::node_use(const Plan& plan, size_t index) const {
         if (kind == WeightUse::kAll) use.always.push_back(*range);
         if (kind == WeightUse::kRows) use.rows.push_back(*range);
         if (kind != WeightUse::kByOffset) continue;
-        use.experts.resize((node.inputs - kFirstWeight) / 2);
-        use.experts[(a - kFirstWeight) / 2].push_back(*range);
+        use.experts.resize(experts::count(node));
+        use.experts[(a - experts::kFirstWeight) / 2].push_back(*range);
     }
     const vks::Launch& launch = plan.launches[index];
     for (size_t a = 0; a < launch.arg_count; ++a)
-        if (!use.experts.empty() && plan.arg_value[launch.first_arg + a] == node.args[kOffset]) use.offset_arg = a;
+        if (!use.experts.empty() && plan.arg_value[launch.first_arg + a] == node.args[experts::kOffset])
+            use.offset_arg = a;
     return use;
 }
 
@@ -50,12 +49,15 @@ Paging::PlanUse& Paging::use_of(const Plan& plan) {
         use.nodes.push_back(here ? node_use(plan, i) : NodeUse{});
         for (const Pager::Range range : use.nodes[i].always) use.ahead.emplace_back(i, range);
         if (use.nodes[i].experts.empty()) continue;
-        const auto [first, new_list] = first_with.try_emplace(plan.graph->nodes[i].args[kOffset], i);
+        const auto [first, new_list] = first_with.try_emplace(plan.graph->nodes[i].args[experts::kOffset], i);
         if (!new_list) {
             use.nodes[first->second].siblings.push_back(i);
             continue;
         }
-        if (layer_before) use.nodes[*layer_before].next = i;
+        if (layer_before) {
+            use.nodes[*layer_before].next = i;
+            use.nodes[i].layer = use.nodes[*layer_before].layer + 1;
+        }
         layer_before = i;
     }
     return use;
@@ -77,15 +79,19 @@ void Paging::read_ahead(PlanUse& use, size_t node) {
     }
 }
 
-Status Paging::run(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane, const Launch& launch) {
+Status Paging::run(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane,
+                   const LaunchWith& launch, const std::vector<bool>* left_out) {
     PlanUse& use = use_of(plan);
     const NodeUse& here = use.nodes[node];
     if (!here.experts.empty()) {
         VKS_TRY(lane.finish());
-        const ValueId list = plan.graph->nodes[node].args[kOffset];
+        const ValueId list = plan.graph->nodes[node].args[experts::kOffset];
         const auto* offset =
             reinterpret_cast<const int32_t*>(plan.devices[plan.report[node].device].location[list].mapped);
-        if (offset != nullptr) return run_experts(use, node, args, offset, lane, launch);
+        if (offset != nullptr) {
+            read_experts(use, node, offset, left_out);
+            return run_experts(here, args, offset, lane, launch, left_out);
+        }
     }
     read_ahead(use, node);
     VKS_TRY(pager_->hold(here.always));
@@ -97,71 +103,64 @@ Status Paging::run(const Plan& plan, size_t node, std::span<const vks_tensor> ar
     return {};
 }
 
-// Wants the experts that were decided on, in the order of their use; and guesses the next layer's to be those of the
-// last step.
-void Paging::read_experts(PlanUse& use, size_t node, const std::vector<size_t>& used) {
-    NodeUse& here = use.nodes[node];
+// Wants the experts that were decided on, in the order of their use; and guesses the next layer's.
+void Paging::read_experts(PlanUse& use, size_t node, const int32_t* offset, const std::vector<bool>* left_out) {
+    const NodeUse& here = use.nodes[node];
+    std::vector<size_t> routed, used;
+    for (size_t e = 0; e < here.experts.size(); ++e) {
+        if (offset[e] >= offset[e + 1]) continue;
+        routed.push_back(e);
+        if (left_out == nullptr || !(*left_out)[e]) used.push_back(e);
+    }
     for (const size_t e : used) pager_->want(here.experts[e]);
     for (const size_t sibling : here.siblings)
         for (const size_t e : used) pager_->want(use.nodes[sibling].experts[e]);
     if (here.siblings.empty()) return;
-    here.last = used;
+    use.guess.saw(here.layer, here.experts.size(), routed);
     if (!here.next) return;
     const NodeUse& next = use.nodes[*here.next];
+    const std::vector<size_t> likely = use.guess.next();
     Ranges guess;
     const auto add = [&](const NodeUse& part) {
-        for (const size_t e : next.last) guess.insert(guess.end(), part.experts[e].begin(), part.experts[e].end());
+        for (const size_t e : likely) guess.insert(guess.end(), part.experts[e].begin(), part.experts[e].end());
     };
     add(next);
     for (const size_t sibling : next.siblings) add(use.nodes[sibling]);
     pager_->suggest(guess);
 }
 
-Status Paging::run_experts(PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset,
-                           Lane& lane, const Launch& launch) {
-    const NodeUse& here = use.nodes[node];
-    std::vector<size_t> used;
-    for (size_t e = 0; e < here.experts.size(); ++e)
-        if (offset[e] < offset[e + 1]) used.push_back(e);
-    read_experts(use, node, used);
-
+// A few experts at a time, as many as the window takes; none that are left out among them.
+Status Paging::run_experts(const NodeUse& here, std::span<const vks_tensor> args, const int32_t* offset, Lane& lane,
+                           const LaunchWith& launch, const std::vector<bool>* left_out) {
+    const auto out = [&](size_t e) { return left_out != nullptr && (*left_out)[e]; };
+    const size_t experts = here.experts.size();
+    const bool all = left_out == nullptr || std::ranges::find(*left_out, true) == left_out->end();
     std::vector<vks_tensor> some(args.begin(), args.end());
     Ranges held;
-    for (size_t first = 0; first < used.size();) {
-        size_t last = first;
+    for (size_t first = 0, last = 0; first < experts; first = last) {
         uint64_t bytes = 0;
         held.clear();
-        while (last < used.size() && (last == first || bytes < window_)) {
-            for (const Pager::Range range : here.experts[used[last]]) {
-                bytes += pager_->bytes(range);
-                held.push_back(range);
-            }
+        last = first;
+        while (last < experts && !out(last) && (held.empty() || bytes < window_)) {
+            if (offset[last] < offset[last + 1])
+                for (const Pager::Range range : here.experts[last]) {
+                    bytes += pager_->bytes(range);
+                    held.push_back(range);
+                }
             ++last;
         }
-        VKS_TRY(pager_->hold(held));
-        if (last - first < used.size()) {
-            VKS_ASSIGN(some[here.offset_arg], clamped(args[here.offset_arg], offset, used[first], used[last - 1] + 1));
+        if (offset[first] < offset[last]) {
+            VKS_TRY(pager_->hold(held));
+            if (!all || first > 0 || last < experts) {
+                VKS_ASSIGN(some[here.offset_arg], lists_.of(args[here.offset_arg], offset, first, last));
+            }
+            VKS_TRY(launch(some));
+            VKS_TRY(lane.finish());
+            pager_->release(held);
         }
-        VKS_TRY(launch(some));
-        VKS_TRY(lane.finish());
-        pager_->release(held);
-        first = last;
+        while (last < experts && out(last)) ++last;
     }
     return {};
-}
-
-Result<vks_tensor> Paging::clamped(vks_tensor tensor, const int32_t* offset, size_t first, size_t last) {
-    const auto count = static_cast<size_t>(tensor.dim[0]);
-    if (offsets_count_ < count) {
-        VKS_ASSIGN(offsets_, device_.buffer(count * sizeof(int32_t), VKS_BUFFER_DEVICE, nullptr, "memory for offsets"));
-        offsets_map_ = static_cast<int32_t*>(device_.map(offsets_));
-        CHECK(offsets_map_ != nullptr, "{}: memory without an address", device_.id());
-        offsets_count_ = count;
-    }
-    for (size_t e = 0; e < count; ++e) offsets_map_[e] = std::clamp(offset[e], offset[first], offset[last]);
-    tensor.buffer = offsets_.get();
-    tensor.offset = 0;
-    return tensor;
 }
 
 }  // namespace vks

@@ -7,7 +7,9 @@
 #include <span>
 #include <vector>
 
+#include "backend/exec/expert_guess.h"
 #include "backend/exec/pager.h"
+#include "backend/exec/row_lists.h"
 #include "backend/plan/plan.h"
 #include "backend/registry/lane.h"
 
@@ -16,8 +18,6 @@ namespace vks {
 // Used by one thread, that of the executor.
 class Paging {
 public:
-    using Launch = std::function<Status(std::span<const vks_tensor>)>;
-
     // The pager has every range that is to be managed; weights that it doesn't know stay as they are.
     Paging(Device& device, std::unique_ptr<Pager> pager);
 
@@ -27,8 +27,10 @@ public:
     uint64_t least() const { return pager_->largest(); }
 
     // Calls `launch` with the arguments of the node's launch while the weights it reads are resident; for experts maybe
-    // several times, each with others. All its work is done afterwards.
-    Status run(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane, const Launch& launch);
+    // several times, each with others. All its work is done afterwards. `left_out`, if any: experts whose rows aren't
+    // to be computed.
+    Status run(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane, const LaunchWith& launch,
+               const std::vector<bool>* left_out = nullptr);
     void forget(const Plan& plan) { uses_.erase(&plan); }
 
 private:
@@ -38,12 +40,13 @@ private:
         std::vector<Ranges> experts;
         size_t offset_arg = 0;         // of the launch's arguments: where each expert's rows begin
         std::vector<size_t> siblings;  // later nodes with the same experts, at the first of them
-        std::vector<size_t> last;      // experts of the last step, at the first of them
         std::optional<size_t> next;    // at the first of them: the first of the next layer's
+        size_t layer = 0;              // of those with experts, at the first of them
     };
     struct PlanUse {
         std::vector<NodeUse> nodes;
         std::vector<std::pair<size_t, Pager::Range>> ahead;  // of all nodes' `always`, in order
+        ExpertGuess guess;
         size_t next_ahead = 0, last_node = 0;
         uint64_t ahead_bytes = 0;  // wanted and not held yet
     };
@@ -51,19 +54,15 @@ private:
     PlanUse& use_of(const Plan& plan);
     NodeUse node_use(const Plan& plan, size_t index) const;
     void read_ahead(PlanUse& use, size_t node);
-    void read_experts(PlanUse& use, size_t node, const std::vector<size_t>& used);
-    Status run_experts(PlanUse& use, size_t node, std::span<const vks_tensor> args, const int32_t* offset, Lane& lane,
-                       const Launch& launch);
-    // `offset` with the rows of all but experts [first, last) taken out, in the device's memory.
-    Result<vks_tensor> clamped(vks_tensor tensor, const int32_t* offset, size_t first, size_t last);
+    void read_experts(PlanUse& use, size_t node, const int32_t* offset, const std::vector<bool>* left_out);
+    Status run_experts(const NodeUse& here, std::span<const vks_tensor> args, const int32_t* offset, Lane& lane,
+                       const LaunchWith& launch, const std::vector<bool>* left_out);
 
     Device& device_;
     std::unique_ptr<Pager> pager_;
     const uint64_t window_;  // bytes to read ahead, or to hold of a node's experts
     std::map<const Plan*, PlanUse> uses_;
-    Buffer offsets_;
-    int32_t* offsets_map_ = nullptr;
-    size_t offsets_count_ = 0;
+    RowLists lists_;
 };
 
 }  // namespace vks

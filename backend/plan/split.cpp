@@ -5,18 +5,13 @@
 #include <set>
 #include <vector>
 
-#include "backend/ops/rule.h"
+#include "backend/ops/experts.h"
 
 namespace vks {
 namespace {
 
-// Arguments of grouped_gemm: x, x_scale, offset, row, then a weight and a scale for each expert (abi/ops.h).
-constexpr size_t kOffset = 2, kFirstWeight = 4;
-
-bool has_experts(const Node& node) {
-    const OpRule* rule = find_rule(node.op);
-    return rule && rule->weights == WeightUse::kByOffset;
-}
+using experts::kFirstWeight;
+using experts::kOffset;
 
 // A row of what it gives depends on that row alone, and zeros give zeros.
 bool keeps_rows(const Node& node) {
@@ -39,7 +34,7 @@ public:
     std::vector<Region> regions() const {
         std::map<ValueId, Region> by_list;  // by the value that says where each expert's rows begin
         for (size_t i = 0; i < graph_.nodes.size(); ++i)
-            if (has_experts(graph_.nodes[i])) add(by_list[graph_.nodes[i].args[kOffset]], i);
+            if (experts::has(graph_.nodes[i])) add(by_list[graph_.nodes[i].args[kOffset]], i);
         std::vector<Region> found;
         for (auto& [list, region] : by_list)
             if (std::ranges::find(region.away, true) != region.away.end() &&
@@ -67,8 +62,7 @@ private:
     void add(Region& region, size_t index) const {
         const Node& node = graph_.nodes[index];
         region.nodes.push_back(index);
-        const size_t experts = (node.inputs - kFirstWeight) / 2;
-        region.away.resize(std::max(region.away.size(), experts));
+        region.away.resize(std::max(region.away.size(), experts::count(node)));
         for (size_t a = kFirstWeight; a < node.inputs; ++a)
             if (node.args[a] != kAbsent && away_.contains(graph_.values[node.args[a]].name))
                 region.away[(a - kFirstWeight) / 2] = true;
@@ -103,7 +97,7 @@ private:
 
     // Leaves a node the experts that are there, or the others.
     static void keep(Node& node, const Region& region, bool others) {
-        if (!has_experts(node)) return;
+        if (!experts::has(node)) return;
         for (size_t e = 0; e < region.away.size(); ++e)
             if (region.away[e] != others)
                 node.args[kFirstWeight + 2 * e] = node.args[kFirstWeight + 2 * e + 1] = kAbsent;
