@@ -208,6 +208,7 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
     const Launch& l = plan.launches[node];
     const DevicePlan& here = plan.devices[plan.report[node].device];
     const bool paged = paging_ && &paging_->device() == here.device;
+    const bool others = slots_ && slots_->has_others(plan, node);
     const std::span<const vks_tensor> all(bound.args.data() + l.first_arg, l.arg_count);
     if (uses_ && uses_->counts(plan, node)) {
         VKS_TRY(blame(*here.device, lane.finish()));
@@ -218,11 +219,14 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
         VKS_TRY(blame(*here.device, here.device->launch(lane.stream(), l.kernel, args,
                                                         l.scratch ? &here.scratch : nullptr, plan.report[node].what)));
         lane.touched(plan.report[node].what);
-        if (trace_ || paged) VKS_TRY(blame(*here.device, lane.finish()));
+        if (trace_ || paged || others) VKS_TRY(blame(*here.device, lane.finish()));
         if (trace_) note(*here.device, node, begin);
         return {};
     };
-    return paged ? paging_->run(plan, node, all, lane, once) : once(all);
+    if (others) return slots_->run_others(plan, node, all, lane, paged ? paging_.get() : nullptr, once);
+    if (slots_) VKS_TRY(slots_->choose(plan, node, lane));
+    VKS_TRY(paged ? paging_->run(plan, node, all, lane, once) : once(all));
+    return slots_ ? blame(*here.device, slots_->run(plan, node, all, lane)) : Status{};
 }
 
 Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane) {
@@ -251,6 +255,7 @@ Status Executor::run(const Plan& plan, const Step& step) {
               plan.graph->max[i]);
     const Bound& bound = bind(plan, step.bind);
     if (trace_) trace_->begin_step({plan.graph, bound.places, step.bind, step.state_first + step.state_count}, begin);
+    if (slots_) slots_->begin_step();
     VKS_TRY(finish_lanes(run_segments(plan, step, bound)));
     if (trace_) note_end();
     for (const ValueId id : plan.states)

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backend/exec/expert_slots.h"
 #include "backend/exec/expert_uses.h"
 #include "backend/exec/paging.h"
 #include "backend/exec/probe.h"
@@ -32,6 +33,9 @@ public:
     // From now on the weights of its device are resident only as it says.
     void page(std::unique_ptr<Paging> paging) { paging_ = std::move(paging); }
     Paging* paging() { return paging_.get(); }
+    // From now on experts without a home on its device are computed there, too, where it has them in slots.
+    void use_slots(std::unique_ptr<ExpertSlots> slots) { slots_ = std::move(slots); }
+    ExpertSlots* slots() { return slots_.get(); }
     // From now on; what was counted is there to be taken.
     void count_experts() { uses_ = std::make_unique<ExpertUses>(); }
     ExpertUses* expert_uses() { return uses_.get(); }
@@ -53,6 +57,7 @@ public:
     void forget(const Plan& plan) {
         bound_.erase(&plan);
         if (paging_) paging_->forget(plan);
+        if (slots_) slots_->forget(plan);
         if (uses_) uses_->forget();
     }
     // Forgets what was kept for all plans and devices that aren't of `set`.
@@ -88,6 +93,7 @@ private:
     Trace* trace_;
     Probe* probe_;
     std::unique_ptr<Paging> paging_;
+    std::unique_ptr<ExpertSlots> slots_;  // may read by paging_
     std::unique_ptr<ExpertUses> uses_;
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
     std::unordered_map<const Device*, Clocks> clocks_;  // of the lanes, where there is a trace

@@ -1,5 +1,6 @@
 #include "backend/exec/pager.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +17,12 @@ constexpr uint64_t kPart = uint64_t{2} << 20;  // what is read at a time
 constexpr unsigned kDepth = 32;                // parts that io_uring has under way
 // A page holds the scales of many an expert; giving such crumbs back frees nothing.
 constexpr uint64_t kCrumb = 4096;
+
+Status failure(const FileMap& file) {
+    VKS_TRY(file.check_size());
+    return bad_input("read of a mapped file ({}): wanted {} bytes, found fewer: the disk failed", file.path().string(),
+                     file.size());
+}
 
 }  // namespace
 
@@ -214,9 +221,7 @@ Status Pager::hold(std::span<const Range> ranges) {
     resident_.wait(lock, there);
     stats_.waiting_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
     if (failed_ == nullptr) return {};
-    VKS_TRY(failed_->check_size());
-    return bad_input("read of a mapped file ({}): wanted {} bytes, found fewer: the disk failed",
-                     failed_->path().string(), failed_->size());
+    return failure(*failed_);
 }
 
 void Pager::release(std::span<const Range> ranges) {
@@ -248,6 +253,18 @@ void Pager::forget(Range range) {
         if (entry.state != State::kAway) return;
     }
     entry.file->advise(entry.offset, entry.bytes, FileMap::Advice::kDontNeed);
+}
+
+Status Pager::copy(Range range, std::byte* to, uint64_t bytes) const {
+    const Entry& entry = entries_[range];
+    for (uint64_t done = 0; done < bytes;) {
+        const ssize_t n = pread(entry.file->fd(), to + done, bytes - done, static_cast<off_t>(entry.offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) return failure(*entry.file);
+        if (n > 0) done += static_cast<uint64_t>(n);
+    }
+    const auto at = static_cast<off_t>(entry.offset);
+    static_cast<void>(posix_fadvise(entry.file->fd(), at, static_cast<off_t>(bytes), POSIX_FADV_DONTNEED));
+    return {};
 }
 
 void Pager::count_reading(bool begins) {

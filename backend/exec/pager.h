@@ -70,6 +70,9 @@ public:
     // Gives back what was touched of a range that nobody holds, without counting it: single rows of a table.
     void forget(Range range);
 
+    // Copies what the file has there, resident or not; nothing becomes resident by it. From any thread.
+    Status copy(Range range, std::byte* to, uint64_t bytes) const;
+
     // The range that was added for this address.
     std::optional<Range> find(const std::byte* data) const;
     uint64_t bytes(Range range) const { return entries_[range].bytes; }

@@ -103,6 +103,7 @@ nlohmann::ordered_json report_json(const Runtime& runtime, const std::vector<int
     json["bytes"] = runtime.engine().bytes_by_device();
     json["process_peak_bytes"] = process_peak_bytes();
     json["paging"] = runtime.paging_json();
+    json["slots"] = runtime.slots_json();
     json["device_stats"] = runtime.stats_json();
     return json;
 }
@@ -117,7 +118,7 @@ void print_statistics(const Runtime& runtime, const Generation& out, int64_t con
     for (const SwapEvent& event : out.swaps)
         if (!event.error.empty()) log_line(LogLevel::kWarning, fmt::format("{}: {}", event.reason, event.error));
     write_stderr(text + phases_text(out) + swaps_text(out.swaps) + runtime.memory_line() + runtime.paging_line() +
-                 runtime.placement_line());
+                 runtime.slots_line() + runtime.placement_line());
 }
 
 Status run_generate(const GenerateArgs& args) {

@@ -177,6 +177,31 @@ std::string Runtime::paging_line() const {
         human_bytes(stats->budget_bytes), hits);
 }
 
+nlohmann::ordered_json Runtime::slots_json() const {
+    nlohmann::ordered_json json = nlohmann::ordered_json::object();
+    const auto stats = engine_->slots();
+    if (!stats) return json;
+    json["slots"] = stats->slots;
+    json["bytes"] = stats->bytes;
+    json["uses"] = stats->uses;
+    json["hits"] = stats->hits;
+    json["fetched_at_once"] = stats->at_once;
+    json["fetched"] = stats->fetched;
+    json["fetch_seconds"] = stats->fetch_seconds;
+    return json;
+}
+
+std::string Runtime::slots_line() const {
+    const auto stats = engine_->slots();
+    if (!stats || stats->slots == 0) return "";
+    const double hits = 100 * static_cast<double>(stats->hits) / std::max<double>(1, double(stats->uses));
+    return fmt::format(
+        "slots:     {} for experts, {}; {:.0f} % of the uses of those without a home on the device were "
+        "there; {} fetched, {} of them at once, {:.2f} ms each\n",
+        stats->slots, human_bytes(stats->bytes), hits, stats->fetched + stats->at_once, stats->at_once,
+        1e3 * stats->fetch_seconds);
+}
+
 std::string Runtime::stats_lines() const {
     std::string text;
     for (const DeviceEntry* entry : registry_->opened()) {

@@ -56,6 +56,8 @@ public:
     // What a cap of --memory made the run read; empty where all weights fit.
     nlohmann::ordered_json paging_json() const;
     std::string paging_line() const;
+    nlohmann::ordered_json slots_json() const;
+    std::string slots_line() const;
     // One line each: device bytes, and what ran where.
     std::string memory_line() const;
     std::string placement_line() const;

@@ -1,6 +1,7 @@
 #include "frontend/gen/device_room.h"
 
 #include <algorithm>
+#include <map>
 
 #include "backend/plan/need.h"
 #include "backend/plan/split.h"
@@ -19,29 +20,57 @@ std::shared_ptr<const Away> without_room(const std::vector<ModelPiece>& pieces, 
     return away;
 }
 
-}  // namespace
+// Bytes of the experts that have their home there, and of the largest.
+struct ExpertBytes {
+    uint64_t held = 0, largest = 0;
+};
+
+ExpertBytes expert_bytes(const std::vector<ModelPiece>& pieces, const Away& away) {
+    ExpertBytes bytes;
+    for (const ModelPiece& piece : pieces) {
+        if (!is_expert(piece) || piece.reads <= 0) continue;
+        bytes.largest = std::max(bytes.largest, piece.bytes);
+        if (!away.everything && !away.weights.contains(std::string(piece.tensors.front()->name)))
+            bytes.held += piece.bytes;
+    }
+    return bytes;
+}
+
+// A layer with none of its experts there has no use for slots: the most used one of each comes first.
+std::vector<ModelPiece> one_of_each_layer_first(std::vector<ModelPiece> pieces) {
+    constexpr double kFirst = 0.995;  // less than what every token reads, more than any expert
+    std::map<int64_t, ModelPiece*> first;
+    for (ModelPiece& piece : pieces) {
+        if (!is_expert(piece) || piece.reads <= 0) continue;
+        ModelPiece*& most = first[piece.layer];
+        if (most == nullptr || most->reads < piece.reads) most = &piece;
+    }
+    for (const auto& [layer, piece] : first) piece->reads = kFirst;
+    return pieces;
+}
+
+// Sets in `requests`, which have the graphs of `whole`, what isn't on the device and splits the graphs.
+void set_away(std::span<const PlanRequest> whole, const Device& device, const std::shared_ptr<const Away>& away,
+              std::span<PlanRequest> requests) {
+    for (size_t i = 0; i < requests.size(); ++i) {
+        requests[i].preference.away[&device] = away;
+        if (whole[i].graph) requests[i].graph = split_experts(whole[i].graph, away->weights);
+    }
+}
 
 // Which nodes are there decides how much their activations and caches take, and that how much is left for weights: a
 // few rounds find what fits.
-Status keep_within(const std::vector<ModelPiece>& pieces, Device& device, uint64_t cap,
-                   std::span<PlanRequest> requests) {
+Result<std::shared_ptr<const Away>> fit(const std::vector<ModelPiece>& pieces, Device& device, uint64_t cap,
+                                        std::span<const PlanRequest> whole, std::span<PlanRequest> requests) {
     constexpr int kRounds = 12;
-    const std::vector<PlanRequest> whole(requests.begin(), requests.end());
-    const auto set = [&](const std::shared_ptr<const Away>& away) {
-        for (size_t i = 0; i < requests.size(); ++i) {
-            requests[i].preference.away[&device] = away;
-            if (whole[i].graph) requests[i].graph = split_experts(whole[i].graph, away->weights);
-        }
-    };
-    VKS_ASSIGN(MemoryNeed need, memory_need(requests, device));
-    if (need.total() <= cap) return {};
+    VKS_ASSIGN(MemoryNeed need, memory_need(whole, device));
     auto best = std::make_shared<const Away>(Away{.everything = true, .weights = {}});
     uint64_t best_weights = 0, room = cap;
     for (int round = 0; round < kRounds; ++round) {
         const uint64_t beside = need.states + need.activations;
         room = std::min(room, cap - std::min(cap, beside));
         const auto away = without_room(pieces, room);
-        set(away);
+        set_away(whole, device, away, requests);
         VKS_ASSIGN(need, memory_need(requests, device));
         if (need.total() > cap) {
             room -= std::min(room, need.total() - cap);
@@ -52,8 +81,25 @@ Status keep_within(const std::vector<ModelPiece>& pieces, Device& device, uint64
         best_weights = need.weights;
         room += cap - need.total();  // nodes that went elsewhere left some
     }
-    set(best);
-    return {};
+    return best;
+}
+
+}  // namespace
+
+Result<uint64_t> keep_within(const std::vector<ModelPiece>& pieces, Device& device, uint64_t cap, bool slots,
+                             std::span<PlanRequest> requests) {
+    const std::vector<PlanRequest> whole(requests.begin(), requests.end());
+    VKS_ASSIGN(const MemoryNeed need, memory_need(whole, device));
+    if (need.total() <= cap) return uint64_t{0};
+    VKS_ASSIGN(std::shared_ptr<const Away> away, fit(pieces, device, cap, whole, requests));
+    // A quarter of what experts have, as what is used changes from text to text.
+    const ExpertBytes bytes = expert_bytes(pieces, *away);
+    const uint64_t room = slots && bytes.held > 0 ? bytes.held / 4 / bytes.largest * bytes.largest : 0;
+    if (room > 0) {
+        VKS_ASSIGN(away, fit(one_of_each_layer_first(pieces), device, cap - room, whole, requests));
+    }
+    set_away(whole, device, away, requests);
+    return room;
 }
 
 }  // namespace vks

@@ -10,9 +10,10 @@
 namespace vks {
 
 // Sets what `cap` bytes leave no room for in the requests' preferences, so that plans made for them stay within it, and
-// splits the experts of a layer in their graphs where only some have room. `pieces`: the model's. Error: a node has no
+// splits the experts of a layer in their graphs where only some have room. `pieces`: the model's. Gives the bytes of
+// `cap` that are left for slots (exec/expert_slots.h), where `slots` says that some should be. Error: a node has no
 // device then.
-Status keep_within(const std::vector<ModelPiece>& pieces, Device& device, uint64_t cap,
-                   std::span<PlanRequest> requests);
+Result<uint64_t> keep_within(const std::vector<ModelPiece>& pieces, Device& device, uint64_t cap, bool slots,
+                             std::span<PlanRequest> requests);
 
 }  // namespace vks

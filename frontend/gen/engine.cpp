@@ -68,6 +68,8 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     engine->row_bits_ = engine->find_row_bits();
     VKS_TRY(engine->check_caps());
     engine->limit_memory();
+    engine->slots_ = engine->slots_wanted_;
+    engine->use_slots();
     engine->note_peak(engine->bytes_by_device());
     return engine;
 }

@@ -134,6 +134,8 @@ public:
     DeviceBytes peak_bytes() const;
     // What was read to keep within the cap of options().memory; nothing where all weights fit.
     std::optional<PagerStats> paging() const;
+    // Of a device with a cap that leaves room for some of a layer's experts.
+    std::optional<SlotStats> slots() const;
     // Of which experts were used, for later runs of the model under a cap.
     void keep_statistics();
     // What is to be said of the caps, once the run has succeeded.
@@ -174,6 +176,7 @@ private:
     Device* capped(const std::string& name) const;
     ExpertStatistics& statistics();
     Status keep_within_caps(std::vector<PlanRequest>& requests);
+    void use_slots();
     bool find_row_bits() const;
     Status check_caps() const;
     void limit_memory();
@@ -198,6 +201,7 @@ private:
     std::unique_ptr<Executor> executor_;
     std::unique_ptr<ExpertStatistics> statistics_;  // once there is a cap
     std::unique_ptr<PlanBuilder> building_;
+    std::pair<Device*, uint64_t> slots_, slots_wanted_;  // room for them under the plans in force, and those being made
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt
     bool row_bits_ = false;

@@ -1,5 +1,6 @@
 // The engine under memory caps: which device has one, and how much of it is left for weights.
 #include <algorithm>
+#include <cstring>
 
 #include "frontend/gen/device_room.h"
 #include "frontend/gen/engine.h"
@@ -31,12 +32,16 @@ ExpertStatistics& Engine::statistics() {
 }
 
 Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
+    slots_wanted_ = {};
     for (const auto& [name, cap] : options_.memory) {
         Device* device = capped(name);
         if (device == nullptr || device->has(VKS_DEVICE_HOST_MEMORY)) continue;
         std::vector<ModelPiece> pieces = checkpoint_pieces(*checkpoint_, options_.mtp);
         statistics().weigh(pieces);
-        VKS_TRY(keep_within(pieces, *device, cap, requests));
+        // The first such device has slots; under --check they would look like wrong numbers.
+        const bool slots = slots_wanted_.second == 0 && options_.check == 0;
+        VKS_ASSIGN(const uint64_t room, keep_within(pieces, *device, cap, slots, requests));
+        if (room > 0) slots_wanted_ = {device, room};
     }
     return {};
 }
@@ -91,12 +96,41 @@ void Engine::limit_memory() {
     }
 }
 
+// For the plans in force, after limit_memory().
+void Engine::use_slots() {
+    const auto [device, room] = slots_;
+    if (room == 0 || !plans_->uses(*device)) return;
+    // What pages weights says what is resident of the files.
+    SlotMemory::Read read;
+    if (Paging* paging = executor_->paging())
+        read = [pager = &paging->pager()](const std::byte* from, std::byte* to, uint64_t bytes) -> Status {
+            if (const auto range = pager->find(from)) return pager->copy(*range, to, bytes);
+            std::memcpy(to, from, bytes);
+            return {};
+        };
+    auto slots = std::make_unique<ExpertSlots>(*device, room, std::move(read));
+    Status added;
+    each_plan([&](const Plan& plan, const Part&) {
+        if (added) added = slots->add(plan);
+    });
+    if (added) {
+        executor_->use_slots(std::move(slots));
+    } else {
+        warnings_.push_back("slots for experts: " + added.error().text);
+    }
+}
+
 void Engine::keep_statistics() {
     if (!statistics_) return;
     const auto uses = executor_->expert_uses()->take();
     if (uses.empty()) return;
     statistics_->add(uses);
     statistics_->save();
+}
+
+std::optional<SlotStats> Engine::slots() const {
+    if (executor_->slots() == nullptr) return std::nullopt;
+    return executor_->slots()->stats();
 }
 
 std::optional<PagerStats> Engine::paging() const {

@@ -61,6 +61,7 @@ Result<Swap> Engine::commit() {
         plans_->count(use);
         next->count(use);
         swap.peak = by_device(use);
+        if (const auto held = slots()) swap.peak[slots_.first->id()] += held->bytes;
         note_peak(swap.peak);
         const Result<HandOver> moved = executor_->hand_over(*plans_, *next);
         if (!moved) {
@@ -90,10 +91,13 @@ void Engine::exchange(std::unique_ptr<PlanSet> next) {
     executor_->keep_only(*next);
     for (Module& m : modules_) m.read = false;
     keep_statistics();
+    executor_->use_slots(nullptr);
     executor_->page(nullptr);
     plans_ = std::move(next);
     row_bits_ = find_row_bits();
     limit_memory();
+    slots_ = slots_wanted_;
+    use_slots();
 }
 
 DeviceBytes Engine::bytes_by_device() const {
@@ -103,6 +107,7 @@ DeviceBytes Engine::bytes_by_device() const {
     if (const Paging* paging = executor_->paging()) {
         bytes[paging->device().id()] = bytes_beside_weights(paging->device()) + this->paging()->peak_bytes;
     }
+    if (const auto held = slots()) bytes[slots_.first->id()] += held->bytes;
     return bytes;
 }
 

@@ -48,18 +48,21 @@ TEST_P(VulkanMemory, GoldenIdsUnderAnyCap) {
 }
 
 // Room for all but an expert or two, and for little more than what is needed beside experts: single ones are there, in
-// the same step as the others on the CPU.
+// the same step as the others on the CPU, and some of these in slots.
 TEST_P(VulkanMemory, GoldenIdsWithSomeExperts) {
     const uint64_t all = peak(run({}));
-    bool split = false;
+    bool split = false, slots = false;
     for (const uint64_t eighths : {4u, 5u, 6u, 7u}) {
         const std::string cap = fmt::format("vulkan:0={}", all * eighths / 8);
-        run({cap});
+        const nlohmann::json document = run({cap});
+        EXPECT_LE(peak(document), all * eighths / 8);
+        slots = slots || (document["slots"].contains("uses") && document["slots"]["uses"] > 0);
         const Ran ran = run_program({"generate", "-m", GetParam().checkpoint(), "--backend", backend_, "--ids", "1",
                                      "-n", "1", "--chunk", "8", "--math", "f32", "--memory", cap, "--explain"});
         split = split || (ran.out + ran.err).find("experts.down_proj (others)") != std::string::npos;
     }
     EXPECT_EQ(split, GetParam().name != "odd-dense");  // which has no experts
+    EXPECT_EQ(slots, split);
 }
 
 // Both have too little.
