@@ -91,66 +91,114 @@ bool OpBench::flush() {
 }
 
 // The case once on the reference, or as many of its rows as that takes reasonable time for.
-std::string OpBench::verify(PlacedConstants& there, const OpCase& c, OpTrial& trial, OpResult& result) {
-    auto got = trial.outputs();
-    if (!got) return trial.problem();
-    const SampledCase sampled = sample_rows(c.arguments, kReferenceRows);
+std::string OpBench::expect(PlacedConstants& there, const OpCase& c, std::optional<Expected>& expected) {
+    SampledCase sampled = sample_rows(c.arguments, kReferenceRows);
     OpTrial reference(reference_, there, sampled.arguments);
     if (!reference.prepare() || !reference.launch())
         return "the reference: " + reference.unsupported() + reference.problem();
-    const auto want = reference.outputs();
-    if (!want) return "the reference: " + reference.problem();
-    if (!sampled.rows.empty())
-        for (Value& value : *got) value = pick_rows(value, sampled.rows);
-    result.verified_rows = want->empty() ? 0 : want->back().rows();
-    result.wrong = difference(sampled.arguments, *got, *want, result.variant);
+    auto outputs = reference.outputs();
+    if (!outputs) return "the reference: " + reference.problem();
+    expected = Expected{std::move(sampled), *std::move(outputs)};
     return {};
 }
 
-OpResult OpBench::measure(PlacedConstants& here, PlacedConstants& there, const OpCase& c) {
-    OpResult result{.op = c.arguments.op, .shape = c.shape, .bytes = c.bytes, .flops = c.flops};
-    OpTrial trial(target_, here, c.arguments);
+std::string OpBench::verify(PlacedConstants& there, const OpCase& c, OpRun& run, std::optional<Expected>& expected) {
+    auto got = run.trial.outputs();
+    if (!got) return run.trial.problem();
+    if (!expected)
+        if (std::string problem = expect(there, c, expected); !problem.empty()) return problem;
+    const auto& [sampled, want] = *expected;
+    if (!sampled.rows.empty())
+        for (Value& value : *got) value = pick_rows(value, sampled.rows);
+    run.result.verified_rows = want.empty() ? 0 : want.back().rows();
+    run.result.wrong = difference(sampled.arguments, *got, want, run.result.variant);
+    return {};
+}
+
+std::unique_ptr<OpRun> OpBench::check(PlacedConstants& here, PlacedConstants& there, const OpCase& c,
+                                      std::optional<Expected>& expected) {
+    auto run = std::make_unique<OpRun>(target_, here, c);
+    OpTrial& trial = run->trial;
     const bool ready = trial.prepare();
-    result.variant = trial.variant();
-    result.skipped = trial.unsupported();
-    result.problem = trial.problem();
-    if (!ready) return result;
-    const auto first = trial.launch();
-    result.problem = first ? verify(there, c, trial, result) : trial.problem();
-    if (!result.problem.empty() || result.wrong) return result;
-    const StreamClock clock(target_.plugin, target_.stream);
-    result.device_clock = bool(clock);
-    double spent = 0;
-    for (int64_t i = 0; i < options_.repetitions && spent < options_.most_seconds; ++i) {
-        if (options_.cold && !flush()) {
-            result.problem = "flushing caches: " + conformance::describe(target_.status, target_.error);
-            return result;
-        }
-        const auto seconds = trial.launch(clock);
-        if (!seconds) {
-            result.problem = trial.problem();
-            return result;
-        }
-        result.seconds.push_back(*seconds);
-        spent += *seconds;
+    run->result.variant = trial.variant();
+    run->result.skipped = trial.unsupported();
+    run->result.problem = trial.problem();
+    if (!ready) return run;
+    run->result.problem = trial.launch() ? verify(there, c, *run, expected) : trial.problem();
+    return run;
+}
+
+void OpBench::repeat(OpRun& run, const StreamClock& clock) {
+    if (options_.cold && !flush()) {
+        run.result.problem = "flushing caches: " + conformance::describe(target_.status, target_.error);
+        return;
     }
-    return result;
+    if (const auto seconds = run.trial.launch(clock)) {
+        run.result.seconds.push_back(*seconds);
+    } else {
+        run.result.problem = run.trial.problem();
+    }
+}
+
+void OpBench::time(const std::vector<OpRun*>& runs, const std::function<void(size_t)>& turn) {
+    const StreamClock clock(target_.plugin, target_.stream);
+    for (OpRun* run : runs) {
+        run->result.device_clock = bool(clock);
+        run->result.seconds.clear();
+    }
+    double spent = 0;
+    for (int64_t i = 0; i < options_.repetitions && spent < options_.most_seconds; ++i)
+        for (size_t n = 0; n < runs.size(); ++n) {
+            const size_t at = i % 2 == 0 ? n : runs.size() - 1 - n;  // nobody is always the first
+            OpRun& run = *runs[at];
+            if (!run.right()) continue;
+            if (turn) turn(at);
+            repeat(run, clock);
+            if (run.right()) spent += run.result.seconds.back() / double(runs.size());
+        }
+    for (OpRun* run : runs)
+        if (!run->right()) run->result.seconds.clear();
+}
+
+bool OpBench::asks_for(const OpFamily& family, int64_t rows) {
+    return rows <= family.most_rows && (family.context == 0 || rows <= family.context);
+}
+
+std::string OpBench::too_large(const OpFamily& family) const {
+    const double all = family.constant_bytes;
+    if (options_.most_bytes > 0 && all > options_.most_bytes)
+        return fmt::format("its constants take {:.1f} GB, --most-memory allows {:.1f} GB", all / 1e9,
+                           options_.most_bytes / 1e9);
+    // The host has them once, the device may want a copy, and both may be the same memory.
+    const double room = double(std::min(target_.info.bytes_free, reference_.info.bytes_free));
+    if (2 * all > room)
+        return fmt::format("its constants take {:.1f} GB, twice, of {:.1f} GB of free memory", all / 1e9, room / 1e9);
+    return {};
+}
+
+std::string OpBench::too_long(const OpFamily& family, int64_t rows, const Pace& pace) const {
+    const double flops = family.flops(rows);
+    if (options_.most_flops > 0 && flops > options_.most_flops)
+        return fmt::format("{:.0f} GFLOP, --most-gflop allows {:.0f}", flops / 1e9, options_.most_flops / 1e9);
+    const double seconds = pace.flops > 0 ? pace.seconds * flops / pace.flops : 0;
+    if (options_.most_case_seconds > 0 && seconds > options_.most_case_seconds)
+        return fmt::format("a launch would take {:.0f} s by that of fewer rows, --most-time allows {:.0f}", seconds,
+                           options_.most_case_seconds);
+    return {};
 }
 
 Status OpBench::run(const OpFamily& family, const std::function<Status(const OpResult&)>& done) {
     const auto skip = [&](int64_t rows, const std::string& why) {
         return done({.op = family.op, .shape = fmt::format("T {} {}", rows, family.name), .skipped = why});
     };
-    if (options_.most_bytes > 0 && family.constant_bytes > options_.most_bytes)
-        return skip(0, fmt::format("its constants take {:.1f} GB, --most-memory allows {:.1f} GB",
-                                   family.constant_bytes / 1e9, options_.most_bytes / 1e9));
+    if (const std::string why = too_large(family); !why.empty()) return skip(0, why);
     OpCase c = family.make();
     PlacedConstants here(target_, c.arguments), there(reference_, c.arguments);
+    Pace pace;
     for (const int64_t rows : options_.rows) {
-        if (rows > family.most_rows || (family.context > 0 && rows > family.context)) continue;
-        if (options_.most_flops > 0 && family.flops(rows) > options_.most_flops) {
-            VKS_TRY(skip(rows, fmt::format("{:.0f} GFLOP, --most-gflop allows {:.0f}", family.flops(rows) / 1e9,
-                                           options_.most_flops / 1e9)));
+        if (!asks_for(family, rows)) continue;
+        if (const std::string why = too_long(family, rows, pace); !why.empty()) {
+            VKS_TRY(skip(rows, why));
             continue;
         }
         family.set_rows(c, rows);
@@ -158,7 +206,12 @@ Status OpBench::run(const OpFamily& family, const std::function<Status(const OpR
         if (options_.before) {
             VKS_ASSIGN(wanted, options_.before(target_, c));
         }
-        if (wanted) VKS_TRY(done(measure(here, there, c)));
+        if (!wanted) continue;
+        std::optional<Expected> expected;
+        const auto measured = check(here, there, c, expected);
+        time({measured.get()});
+        if (const auto& seconds = measured->result.seconds; !seconds.empty()) pace = {c.flops, best(seconds)};
+        VKS_TRY(done(measured->result));
     }
     return {};
 }

@@ -35,9 +35,11 @@ struct OpCaseOptions {
 };
 std::vector<OpFamily> op_families(const ModelConfig& config, const OpCaseOptions& options);
 
+// The same case, its constants with type and shape only: they may be gigabytes.
+conformance::Case without_constants(const conformance::Case& whole);
+
 // The same case with some of its rows, for a reference that would take too long over all of them: which rows of each
-// output are left. Cases that are cheap, and those of few rows, stay whole. Constants are left out: they may be
-// gigabytes.
+// output are left. Cases that are cheap, and those of few rows, stay whole. Without constants.
 struct SampledCase {
     conformance::Case arguments;
     std::vector<int64_t> rows;  // of the outputs that vary; empty: all

@@ -26,12 +26,6 @@ Argument with_rows(const Argument& whole, const std::vector<int64_t>& rows) {
     return part;
 }
 
-// Without the bytes of a constant.
-Argument light(const Argument& a) {
-    if (a.role != Role::kConstant) return a;
-    return {a.role, {a.value.dtype, a.value.dim, {}}, a.most, a.compare, a.valid_rows};
-}
-
 bool is_written(const Argument& a) {
     return a.role == Role::kOutput || a.role == Role::kInOut;
 }
@@ -80,11 +74,20 @@ Value pick_rows(const Value& whole, const std::vector<int64_t>& rows) {
     return part;
 }
 
+Case without_constants(const Case& whole) {
+    Case light{whole.op, whole.name, whole.params, {}, whole.tolerance};
+    for (const Argument& a : whole.args) {
+        const bool constant = a.role == Role::kConstant;
+        light.args.push_back(
+            constant ? Argument{a.role, {a.value.dtype, a.value.dim, {}}, a.most, a.compare, a.valid_rows} : a);
+    }
+    return light;
+}
+
 SampledCase sample_rows(const Case& whole, int64_t most) {
     const auto output = std::find_if(whole.args.begin(), whole.args.end(), is_written);
-    SampledCase sampled{{whole.op, whole.name, whole.params, {}, whole.tolerance}, {}};
+    SampledCase sampled{without_constants(whole), {}};
     Case& part = sampled.arguments;
-    for (const Argument& a : whole.args) part.args.push_back(light(a));
     const bool cheap = whole.op == "mla_rope_append/1" || whole.op == "moe_dispatch/1";
     if (cheap || output == whole.args.end() || output->value.rows() <= most) return sampled;
     sampled.rows = spread_rows(output->value.rows(), most);

@@ -22,8 +22,9 @@ struct BenchOpsArgs {
     std::optional<std::string> shapes, variant;
     std::vector<int64_t> rows = {1, 2, 4, 8, 64, 512, 4096}, contexts = {1024, 8192, 65536};
     std::optional<int64_t> repetitions;
-    std::optional<double> most_gflop;
+    std::optional<double> most_gflop, most_time;
     std::optional<uint64_t> most_memory;
+    bool full = false;
     bench::Format format = bench::Format::kMarkdown;
 };
 
@@ -48,6 +49,8 @@ bench::OpBenchOptions bench_options(const BenchOpsArgs& args) {
     bench::OpBenchOptions options;
     options.rows = args.rows;
     options.repetitions = args.repetitions.value_or(options.repetitions);
+    if (args.full) options.most_flops = options.most_case_seconds = 0;
+    if (args.most_time) options.most_case_seconds = *args.most_time;
     if (args.most_gflop) options.most_flops = *args.most_gflop * 1e9;
     if (args.most_memory) options.most_bytes = static_cast<double>(*args.most_memory);
     if (args.common.threads) options.device_options = fmt::format("threads={};", *args.common.threads);
@@ -146,6 +149,11 @@ void add_bench_ops(CLI::App& bench, Action& action) {
     add_integer(app, "-r,--repetitions", "Repetitions of each case. Default 5", args->repetitions, 1, 100000);
     add_number(app, "--most-gflop", "Work: cases of more GFLOP are skipped, 0: none. Default 300", args->most_gflop, 0,
                1e9);
+    add_number(app, "--most-time",
+               "Time: cases whose launch would take more seconds, by that of fewer rows, are skipped, "
+               "0: none. Default 10",
+               args->most_time, 0, 1e9);
+    add_flag(app, "--full", "No bounds of work and time but those given", args->full);
     add_value(app, "--most-memory", "SIZE", "Memory: operators whose weights take more are skipped",
               [args](const std::string& text) -> Status {
                   VKS_ASSIGN(args->most_memory, parse_size(text, "--most-memory"));

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "backend/ops/rule.h"
@@ -94,6 +95,58 @@ TEST(OpBench, WhatIsTooLargeIsSkippedWithTheReason) {
         }));
     }
     EXPECT_GT(skipped, 2);
+}
+
+// The first case of a family says how long the others would take.
+TEST(OpBench, WhatWouldTakeTooLongIsSkippedWithTheReason) {
+    Plugins plugins;
+    OpBenchOptions options;
+    options.rows = {1, 8, 40};
+    options.repetitions = 1;
+    options.cold = false;
+    options.most_case_seconds = 1e-12;
+    OpBench bench(plugins.cpu(), 0, plugins.cpu(), options);
+    int families = 0;
+    for (const OpFamily& family : demo()) {
+        if (family.op != "head_gemm/1") continue;
+        ++families;
+        std::vector<std::string> skipped;
+        EXPECT_TRUE(bench.run(family, [&](const OpResult& r) -> Status {
+            skipped.push_back(r.skipped);
+            return {};
+        }));
+        ASSERT_EQ(skipped.size(), 3U);
+        EXPECT_EQ(skipped[0], "");
+        for (int i : {1, 2})
+            EXPECT_NE(skipped[size_t(i)].find("--most-time allows"), std::string::npos) << skipped[size_t(i)];
+    }
+    EXPECT_EQ(families, 2);
+}
+
+// Runs of one case in turn: each has all repetitions, and one that is wrong is not timed.
+TEST(OpBench, RunsAreTimedInTurn) {
+    Plugins plugins;
+    OpBenchOptions options;
+    options.repetitions = 3;
+    options.cold = false;
+    OpBench bench(plugins.cpu(), 0, plugins.cpu(), options);
+    const std::vector<OpFamily> families = demo();
+    const auto family =
+        std::find_if(families.begin(), families.end(), [](const OpFamily& f) { return f.op == "rms_norm/1"; });
+    OpCase c = family->make();
+    family->set_rows(c, 2);
+    PlacedConstants here(bench.target(), c.arguments), there(bench.reference(), c.arguments);
+    std::optional<Expected> expected;
+    const auto first = bench.check(here, there, c, expected), second = bench.check(here, there, c, expected),
+               third = bench.check(here, there, c, expected);
+    ASSERT_TRUE(first->right() && second->right() && third->right());
+    third->result.wrong = Difference{};
+    std::vector<size_t> turns;
+    bench.time({first.get(), third.get(), second.get()}, [&](size_t turn) { turns.push_back(turn); });
+    EXPECT_EQ(turns, (std::vector<size_t>{0, 2, 2, 0, 0, 2}));
+    EXPECT_EQ(first->result.seconds.size(), 3U);
+    EXPECT_EQ(second->result.seconds.size(), 3U);
+    EXPECT_TRUE(third->result.seconds.empty());
 }
 
 TEST(OpBench, APlantedErrorIsFoundWhereItIs) {
