@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <map>
 #include <set>
 
 #include "backend/base/bad_input.h"
@@ -10,29 +11,13 @@
 #include "frontend/bench/child.h"
 #include "frontend/bench/isa_figures.h"
 #include "frontend/bench/isa_shapes.h"
+#include "frontend/bench/shaders.h"
 
 namespace vks::bench {
 namespace {
 
 using Json = nlohmann::ordered_json;
 using conformance::Target;
-
-template <class Call>
-bool called(Target& t, Call&& call) {
-    t.error = {};
-    return t.note(abi::guard(&t.error, call));
-}
-
-std::map<std::string, uint64_t> statistics(Target& t, const vks_shader_api& api, const vks_op& op, uint32_t nth) {
-    std::map<std::string, uint64_t> all;
-    vks_statistic s{};
-    s.size = sizeof s;
-    for (uint32_t m = 0; called(t, [&] { return api.statistic(t.device, &op, nth, m, &s, &t.error); }); ++m) {
-        s.name[sizeof s.name - 1] = 0;
-        all[one_line(s.name)] = s.value;
-    }
-    return all;
-}
 
 Json row_of(const IsaQuestion& question, const vks_program& program, const std::map<std::string, uint64_t>& all) {
     const IsaFigures figures = isa_figures(all);
@@ -57,6 +42,7 @@ Status compile_all(const vks_plugin& plugin, uint32_t index, const std::string& 
     if (!t.ok())
         return Error{Code::kNoBackend,
                      fmt::format("device ({}): {}", backend, conformance::describe(t.status, t.error))};
+    Shaders shaders(t, api);
     std::set<std::string> seen;
     for (const IsaQuestion& question : deepseek_v3_questions()) {
         const vks_op op{sizeof op,
@@ -65,12 +51,12 @@ Status compile_all(const vks_plugin& plugin, uint32_t index, const std::string& 
                         question.params.size(),
                         question.args.data(),
                         question.args.size()};
-        vks_program program{};
-        program.size = sizeof program;
-        for (uint32_t nth = 0; called(t, [&] { return api.program(t.device, &op, nth, &program, &t.error); }); ++nth) {
-            program.shader[sizeof program.shader - 1] = program.constants[sizeof program.constants - 1] = 0;
+        const std::vector<vks_program> programs = shaders.programs(op);
+        for (uint32_t nth = 0; nth < programs.size(); ++nth) {
+            const vks_program& program = programs[nth];
             if (!seen.insert(std::string(program.shader) + ' ' + program.constants).second) continue;
-            const auto all = statistics(t, api, op, nth);
+            const auto list = shaders.statistics(op, nth);
+            const std::map<std::string, uint64_t> all(list.begin(), list.end());
             if (all.empty())
                 return Error{Code::kNoBackend,
                              fmt::format("pipeline {} ({}): wanted statistics, found: {}", program.shader, backend,

@@ -34,57 +34,33 @@ uint64_t choose(const std::map<uint64_t, double>& seconds) {
 }
 
 Tuner::Tuner(const vks_plugin& plugin, uint32_t index, const vks_plugin& reference, const vks_shader_api& shaders,
-             const vks_tuning_api& tuning, OpBenchOptions options)
-    : shaders_(shaders), tuning_(tuning) {
+             const vks_tuning_api& tuning, const OpBenchOptions& options)
+    : tuning_(tuning),
+      bench_(std::make_unique<OpBench>(plugin, index, reference, hooked(options))),
+      shaders_(bench_->target(), shaders) {}
+
+OpBenchOptions Tuner::hooked(OpBenchOptions options) {
     options.device_options += ";numbers=0";  // what earlier runs chose is no usual choice
-    options.before = [this](conformance::Target& target, const OpCase& c) { return before(target, c); };
-    bench_ = std::make_unique<OpBench>(plugin, index, reference, options);
-}
-
-Status Tuner::set(const std::string& name, uint64_t value) {
-    conformance::Target& t = *target_;
-    t.error = {};
-    if (t.note(abi::guard(&t.error, [&] { return shaders_.tune(t.device, name.c_str(), value, &t.error); }))) return {};
-    return Error{Code::kNoBackend,
-                 fmt::format("number {} ({}): {}", name, t.info.name, conformance::describe(t.status, t.error))};
-}
-
-std::vector<vks_program> Tuner::programs(const OpCase& c) {
-    conformance::Target& t = *target_;
-    const std::vector<vks_tensor> tensors = declare(c.arguments);
-    const vks_op op = ask(c.arguments, tensors);
-    std::vector<vks_program> all;
-    vks_program program{};
-    program.size = sizeof program;
-    const auto next = [&] {
-        t.error = {};
-        return t.note(abi::guard(
-            &t.error, [&] { return shaders_.program(t.device, &op, uint32_t(all.size()), &program, &t.error); }));
-    };
-    while (next()) {
-        program.shader[sizeof program.shader - 1] = program.constants[sizeof program.constants - 1] = 0;
-        all.push_back(program);
-    }
-    return all;
+    options.before = [this](conformance::Target&, const OpCase& c) { return before(c); };
+    return options;
 }
 
 // Whether any of the values makes other programs of the case. Leaves the one that is being tried.
 Result<bool> Tuner::changes(const OpCase& c) {
-    VKS_TRY(set(tried_.name, 0));
-    const std::vector<vks_program> usual = programs(c);
+    VKS_TRY(shaders_.tune(tried_.name, 0));
+    const std::vector<vks_program> usual = shaders_.programs(c.arguments);
     bool different = false;
     for (uint64_t i = 0; i < tried_.count && !different; ++i) {
-        VKS_TRY(set(tried_.name, tried_.values[i]));
-        different = !same(usual, programs(c));
+        VKS_TRY(shaders_.tune(tried_.name, tried_.values[i]));
+        different = !same(usual, shaders_.programs(c.arguments));
     }
-    VKS_TRY(set(tried_.name, value_));
+    VKS_TRY(shaders_.tune(tried_.name, value_));
     return different;
 }
 
-Result<bool> Tuner::before(conformance::Target& target, const OpCase& c) {
-    target_ = &target;
+Result<bool> Tuner::before(const OpCase& c) {
     if (tried_.count > 0) return changes(c);
-    for (const vks_program& program : programs(c)) uses_[family_].insert(base(program.shader));
+    for (const vks_program& program : shaders_.programs(c.arguments)) uses_[family_].insert(base(program.shader));
     return false;
 }
 
@@ -99,13 +75,14 @@ Status Tuner::find_users(const std::vector<OpFamily>& families) {
 
 Result<std::vector<vks_tunable>> Tuner::tunables() {
     std::vector<vks_tunable> all;
-    if (!target_) return Error{Code::kNoBackend, "operators: wanted some to tune, found none"};
+    if (uses_.empty()) return Error{Code::kNoBackend, "operators: wanted some to tune, found none"};
     for (;;) {
         vks_tunable one{};
         one.size = sizeof one;
         vks_error error{};
-        if (abi::guard(&error, [&] { return tuning_.tunable(target_->device, uint32_t(all.size()), &one, &error); }) !=
-            VKS_OK)
+        if (abi::guard(&error, [&] {
+                return tuning_.tunable(bench_->target().device, uint32_t(all.size()), &one, &error);
+            }) != VKS_OK)
             return all;
         one.name[sizeof one.name - 1] = 0;
         one.count = std::min<uint64_t>(one.count, std::size(one.values));
@@ -142,7 +119,7 @@ Result<TunedNumber> Tuner::tune(const vks_tunable& tunable, const std::vector<Op
     }
     number.chosen = choose(seconds);
     number.seconds = seconds[number.chosen];
-    VKS_TRY(set(tunable.name, number.chosen));
+    VKS_TRY(shaders_.tune(tunable.name, number.chosen));
     return number;
 }
 
@@ -166,11 +143,11 @@ Status Tuner::keep() {
         number.value = value;
     }
     vks_error error{};
-    const vks_status status =
-        abi::guard(&error, [&] { return tuning_.keep(target_->device, numbers.data(), numbers.size(), &error); });
+    const vks_status status = abi::guard(
+        &error, [&] { return tuning_.keep(bench_->target().device, numbers.data(), numbers.size(), &error); });
     if (status == VKS_OK) return {};
     return Error{Code::kNoBackend,
-                 fmt::format("numbers ({}): {}", target_->info.name, conformance::describe(status, error))};
+                 fmt::format("numbers ({}): {}", bench_->target().info.name, conformance::describe(status, error))};
 }
 
 }  // namespace vks::bench

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "backend/abi/draft/shader.h"
 #include "backend/abi/draft/tuning.h"
 #include "frontend/bench/op_bench.h"
+#include "frontend/bench/shaders.h"
 
 namespace vks::bench {
 
@@ -29,7 +29,7 @@ uint64_t choose(const std::map<uint64_t, double>& seconds);
 class Tuner {
 public:
     Tuner(const vks_plugin& plugin, uint32_t index, const vks_plugin& reference, const vks_shader_api& shaders,
-          const vks_tuning_api& tuning, OpBenchOptions options);
+          const vks_tuning_api& tuning, const OpBenchOptions& options);
     const std::string& problem() const { return bench_->problem(); }
 
     // `done` gets each number as it is chosen. A value with a wrong result is never chosen.
@@ -38,20 +38,18 @@ public:
     Status keep();
 
 private:
-    Result<bool> before(conformance::Target& target, const OpCase& c);
+    OpBenchOptions hooked(OpBenchOptions options);
+    Result<bool> before(const OpCase& c);
     Status find_users(const std::vector<OpFamily>& families);
     Result<std::vector<vks_tunable>> tunables();
     Result<TunedNumber> tune(const vks_tunable& tunable, const std::vector<OpFamily>& families);
     // Of all cases whose programs the number changes; infinite if one is wrong.
     Result<double> measure(uint64_t value, const std::vector<OpFamily>& families, size_t& cases);
-    Status set(const std::string& name, uint64_t value);
-    std::vector<vks_program> programs(const OpCase& c);
     Result<bool> changes(const OpCase& c);
 
-    const vks_shader_api& shaders_;
     const vks_tuning_api& tuning_;
     std::unique_ptr<OpBench> bench_;
-    conformance::Target* target_ = nullptr;                  // the bench's
+    Shaders shaders_;
     std::map<const OpFamily*, std::set<std::string>> uses_;  // shaders without variant
     const OpFamily* family_ = nullptr;                       // at hand
     vks_tunable tried_{};                                    // its count 0: who uses what is being found
