@@ -9,7 +9,8 @@
 namespace vks::bench {
 namespace {
 
-using conformance::Target;
+// Constants in memory from one run to the next: no more than that.
+constexpr double kMostKept = 1e9;
 
 // "SUBGROUP", "ADDRESSES" of "grouped_gemm.addresses_subgroup".
 std::vector<std::string> macros_of(const std::string& shader) {
@@ -31,14 +32,15 @@ bool has_number(const std::string& constants, const std::string& name, uint32_t 
     return (constants + ' ').find(' ' + name + '=' + text + ' ') != std::string::npos;
 }
 
-Error refused(const Target& t, const std::string& what) {
-    return {Code::kNoBackend, fmt::format("{} ({}): {}", what, t.info.name, conformance::describe(t.status, t.error))};
+// Of that shader, whichever variant?
+bool is_of(const vks_program& program, const std::string& shader) {
+    const std::string_view name = program.shader;
+    return name.substr(0, name.find('.')) == shader;
 }
 
-template <class Call>
-bool called(Target& t, Call&& call) {
-    t.error = {};
-    return t.note(abi::guard(&t.error, call));
+OpBenchOptions with_statistics(OpBenchOptions options) {
+    options.device_options += ";statistics=1";
+    return options;
 }
 
 }  // namespace
@@ -61,113 +63,133 @@ Result<std::vector<std::string>> operators_of(const std::filesystem::path& file)
 }
 
 ShaderBench::ShaderBench(const vks_plugin& plugin, uint32_t index, const vks_plugin& reference,
-                         const vks_shader_api& api, ShaderBenchOptions options)
-    : api_(api), options_(std::move(options)) {
-    OpBenchOptions ops = options_.ops;
-    ops.device_options += ";statistics=1";
-    ops.before = [this](Target& target, const OpCase& c) { return before(target, c); };
-    bench_ = std::make_unique<OpBench>(plugin, index, reference, ops);
-}
+                         const vks_shader_api& api, ShaderBenchOptions options, const std::vector<OpFamily>& families)
+    : options_(std::move(options)),
+      families_(families),
+      bench_(std::make_unique<OpBench>(plugin, index, reference, with_statistics(options_.ops))),
+      shaders_(bench_->target(), api) {}
 
-Status ShaderBench::tune(Target& target, bool on) {
-    for (const auto& [name, value] : set_)
-        if (!called(target,
-                    [&] { return api_.tune(target.device, (options_.shader + '.' + name).c_str(), 0, &target.error); }))
-            return refused(target, "number");
-    set_ = on ? numbers_ : Numbers{};
-    for (const auto& [name, value] : set_)
-        if (!called(target, [&] {
-                return api_.tune(target.device, (options_.shader + '.' + name).c_str(), value, &target.error);
-            }))
-            return refused(target, "number");
-    tuned_ = true;
+// These numbers and no others.
+Status ShaderBench::tune(const Numbers& numbers) {
+    if (set_ == numbers) return {};
+    for (const auto& [name, value] : set_) VKS_TRY(shaders_.tune(options_.shader + '.' + name, 0));
+    set_ = numbers;
+    for (const auto& [name, value] : set_) VKS_TRY(shaders_.tune(options_.shader + '.' + name, value));
     return {};
 }
 
+// The device as it was opened.
+Status ShaderBench::restore() {
+    for (const std::string& shader : in_place_) VKS_TRY(shaders_.replace(shader, {}));
+    in_place_.clear();
+    return tune({});
+}
+
+// Variants that were needed are most likely wanted again: they are compiled at the same time.
+void ShaderBench::begin(const Numbers& numbers) {
+    numbers_ = numbers;
+    taken_.clear();
+    files_ = {options_.file};
+    ahead_.clear();
+    compiled_.clear();
+    for (const std::string& shader : variants_) {
+        ahead_[shader] = std::async(std::launch::async, [this, macros = macros_of(shader)] {
+            return compile_glsl(options_.file, {options_.include_dirs, macros});
+        });
+    }
+}
+
 // Compiles the variant unless that is done, and gives it to the device.
-Status ShaderBench::take_place(Target& target, const std::string& shader) {
-    if (in_place_.contains(shader)) return {};
-    VKS_ASSIGN(Spirv made, compile_glsl(options_.file, {options_.include_dirs, macros_of(shader)}));
-    files_.insert(made.files.begin(), made.files.end());
-    const Spirv& kept = compiled_[shader] = std::move(made);
-    if (!called(target, [&] {
-            return api_.replace(target.device, shader.c_str(), kept.words.data(), kept.words.size(), &target.error);
-        }))
-        return refused(target, "shader " + shader);
+Status ShaderBench::take_place(const std::string& shader) {
+    const bool fresh = !compiled_.contains(shader);
+    variants_.insert(shader);
+    if (fresh) {
+        const auto ahead = ahead_.find(shader);
+        VKS_ASSIGN(Spirv made, ahead != ahead_.end()
+                                   ? ahead->second.get()
+                                   : compile_glsl(options_.file, {options_.include_dirs, macros_of(shader)}));
+        files_.insert(made.files.begin(), made.files.end());
+        compiled_[shader] = std::move(made);
+    }
+    if (!fresh && in_place_.contains(shader)) return {};
+    VKS_TRY(shaders_.replace(shader, compiled_[shader].words));
     in_place_.insert(shader);
     return {};
 }
 
-ShaderProgram ShaderBench::describe(Target& target, const vks_op& op, uint32_t nth, const vks_program& program) {
-    ShaderProgram found{program.shader, program.constants, {}};
-    vks_statistic s{};
-    s.size = sizeof s;
-    for (uint32_t m = 0; called(target, [&] { return api_.statistic(target.device, &op, nth, m, &s, &target.error); });
-         ++m) {
-        s.name[sizeof s.name - 1] = 0;
-        found.statistics.emplace_back(s.name, s.value);
+// The cases of a family that run the shader, checked with the built-in.
+Result<ShaderBench::Placed*> ShaderBench::place(const OpFamily& family) {
+    std::unique_ptr<Placed>& slot = placed_[&family];
+    if (slot) return slot.get();
+    if (const std::string why = bench_->too_large(family); !why.empty())
+        return Error{Code::kNoBackend,
+                     fmt::format("shader ({}): {} {}: {}", options_.file.string(), family.op, family.name, why)};
+    VKS_TRY(restore());
+    auto made = std::make_unique<Placed>(*bench_, family.make());
+    for (const int64_t rows : options_.ops.rows) {
+        if (!OpBench::asks_for(family, rows) || family.flops(rows) > options_.ops.most_flops) continue;
+        family.set_rows(made->whole, rows);
+        const std::vector<vks_program> all = shaders_.programs(made->whole.arguments);
+        if (std::none_of(all.begin(), all.end(), [&](const vks_program& p) { return is_of(p, options_.shader); }))
+            continue;
+        const OpCase& whole = made->whole;
+        auto one = std::make_unique<Case>();
+        one->c = {without_constants(whole.arguments), whole.shape, whole.bytes, whole.flops};
+        one->builtin = bench_->check(made->here, made->there, one->c, one->expected);
+        if (one->builtin->result.skipped.empty()) made->cases.push_back(std::move(one));
     }
-    for (const auto& [name, value] : numbers_)
-        if (has_number(found.constants, name, value)) taken_.insert(name);
-    return found;
+    slot = std::move(made);
+    placed_bytes_ += family.constant_bytes;
+    return slot.get();
 }
 
-// Whether the case's operator runs the shader on this device. If so, the given one is in its place from here on.
-Result<bool> ShaderBench::before(Target& target, const OpCase& c) {
-    if (!tuned_) VKS_TRY(tune(target, given_));
-    programs_.clear();
-    const std::vector<vks_tensor> tensors = declare(c.arguments);
-    const vks_op op = conformance::ask(c.arguments, tensors);
-    vks_program program{};
-    program.size = sizeof program;
-    for (uint32_t nth = 0;
-         called(target, [&] { return api_.program(target.device, &op, nth, &program, &target.error); }); ++nth) {
-        program.shader[sizeof program.shader - 1] = program.constants[sizeof program.constants - 1] = 0;
-        const std::string shader = program.shader;
-        if (shader.substr(0, shader.find('.')) != options_.shader) continue;
-        if (given_) VKS_TRY(take_place(target, shader));
-        programs_.push_back(describe(target, op, nth, program));
+Result<ShaderResult> ShaderBench::measure(Placed& placed, Case& one) {
+    ShaderResult result;
+    VKS_TRY(tune(numbers_));
+    const std::vector<vks_program> all = shaders_.programs(one.c.arguments);
+    for (uint32_t nth = 0; nth < all.size(); ++nth) {
+        if (!is_of(all[nth], options_.shader)) continue;
+        VKS_TRY(take_place(all[nth].shader));
+        result.programs.push_back({all[nth].shader, all[nth].constants, shaders_.statistics(one.c.arguments, nth)});
+        for (const auto& [name, value] : numbers_)
+            if (has_number(all[nth].constants, name, value)) taken_.insert(name);
     }
-    return !programs_.empty();
+    const auto given = bench_->check(placed.here, placed.there, one.c, one.expected);
+    Status tuned;  // dispatches follow the numbers, too
+    bench_->time({one.builtin.get(), given.get()}, [&](size_t turn) {
+        if (tuned) tuned = tune(turn == 0 ? Numbers{} : numbers_);
+    });
+    VKS_TRY(tuned);
+    result.builtin = one.builtin->result;
+    result.given = given->result;
+    return result;
 }
 
-Result<std::vector<std::pair<OpResult, std::vector<ShaderProgram>>>> ShaderBench::measure(
-    const std::vector<OpFamily>& families) {
-    std::vector<std::pair<OpResult, std::vector<ShaderProgram>>> all;
-    tuned_ = false;
-    for (const OpFamily& family : families)
-        VKS_TRY(bench_->run(family, [&](const OpResult& result) -> Status {
-            if (result.skipped.empty()) all.emplace_back(result, programs_);
-            return {};
-        }));
-    return all;
-}
-
-Result<std::vector<ShaderResult>> ShaderBench::run(const std::vector<OpFamily>& families, const Numbers& numbers) {
-    if (builtin_.empty()) {
-        given_ = false;
-        VKS_ASSIGN(builtin_, measure(families));
-        if (builtin_.empty())
-            return Error{Code::kNoBackend,
-                         fmt::format("shader ({}): wanted a shader {} in the programs of its operators, found none",
-                                     options_.file.string(), options_.shader)};
+Result<std::vector<ShaderResult>> ShaderBench::run(const Numbers& numbers) {
+    begin(numbers);
+    std::vector<ShaderResult> results;
+    for (const OpFamily& family : families_)  // before anything takes its place
+        if (placed_bytes_ + family.constant_bytes <= kMostKept) VKS_TRY(place(family));
+    for (const OpFamily& family : families_) {
+        VKS_ASSIGN(Placed * placed, place(family));
+        for (const auto& one : placed->cases) {
+            VKS_ASSIGN(ShaderResult result, measure(*placed, *one));
+            results.push_back(std::move(result));
+        }
+        if (placed_bytes_ <= kMostKept) continue;
+        placed_.erase(&family);
+        placed_bytes_ -= family.constant_bytes;
     }
-    given_ = true;
-    numbers_ = numbers;
-    taken_.clear();
-    in_place_.clear();
-    compiled_.clear();
-    files_ = {options_.file};
-    VKS_ASSIGN(const auto given, measure(families));
+    if (results.empty())
+        return Error{Code::kNoBackend,
+                     fmt::format("shader ({}): wanted a shader {} in the programs of its operators, found none",
+                                 options_.file.string(), options_.shader)};
     for (const auto& [name, value] : numbers)
         if (!taken_.contains(name))
             return Error{Code::kUsage,
                          fmt::format("number (--spec {}={}): wanted one that {} takes on this device, found it left "
                                      "aside",
                                      name, value, options_.shader)};
-    std::vector<ShaderResult> results;
-    for (size_t i = 0; i < std::min(given.size(), builtin_.size()); ++i)
-        results.push_back({builtin_[i].first, given[i].first, given[i].second});
     return results;
 }
 

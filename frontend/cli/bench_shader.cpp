@@ -22,6 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
+constexpr double kWatched = 0.05;  // seconds of a case's repetitions under --watch
 using Sweep = std::vector<std::pair<std::string, std::vector<uint32_t>>>;
 
 struct BenchShaderArgs {
@@ -142,7 +143,7 @@ public:
         : args_(args),
           id_(device.id),
           families_(std::move(families)),
-          bench_(*device.plugin, device.index, reference, api, options(args)) {
+          bench_(*device.plugin, device.index, reference, api, options(args), families_) {
         vks_info info{};
         info.size = sizeof info;
         vks_error error{};
@@ -163,7 +164,7 @@ public:
         std::vector<bench::ShaderResult> last;
         const auto all = combinations(args_);
         for (const bench::Numbers& numbers : all) {
-            VKS_ASSIGN(last, bench_.run(families_, numbers));
+            VKS_ASSIGN(last, bench_.run(numbers));
             Tried one;
             for (const bench::ShaderResult& result : last) {
                 one.seconds += result.given.seconds.empty() ? 1e9 : bench::best(result.given.seconds);
@@ -192,6 +193,8 @@ private:
         options.ops.rows = args.rows;
         options.ops.cold = args.cold;
         options.ops.repetitions = args.repetitions.value_or(options.ops.repetitions);
+        // Whoever watches waits for the verdict: large cases are timed a little, small ones as often as ever.
+        if (args.watch) options.ops.most_seconds = kWatched;
         return options;
     }
 
