@@ -33,6 +33,16 @@ TEST(VulkanBench, EveryOperatorIsRightAndTimed) {
     EXPECT_EQ(operators.size(), 17U);
 }
 
+// llvmpipe ends an invocation's loops after 65535 iterations: spans as long as that must be cut.
+TEST(VulkanBench, AttentionOverLongContextsIsRight) {
+    const Ran ran = run_program({"bench", "ops", "--backend", "vulkan:0", "--shapes", "deepseek-v3", "--op",
+                                 "mla_attention", "--rows", "1,2", "--contexts", "8192", "-r", "1", "-o", "json"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    const auto rows = nlohmann::json::parse(ran.out);
+    EXPECT_EQ(rows.size(), 2U);
+    for (const auto& row : rows) EXPECT_EQ(row["verified"], true) << row.dump();
+}
+
 TEST(VulkanBench, RooflineHasReadsAndRates) {
     const TempDir cache;
     RunOptions run;

@@ -109,6 +109,16 @@ void shape_cache(const Caps& caps, const Signature& s, Shape& shape) {
     if (shape.part_rows > 0) shape.parts = (cache.rows() + shape.part_rows - 1) / shape.part_rows;
 }
 
+// Of a split, cache rows at most. llvmpipe ends an invocation's loops after 65535 iterations altogether, and one that
+// is a team goes over a tile's columns three times.
+int64_t longest_split(const Caps& caps, const vks_mla_attention_params& p, const Shape& shape) {
+    if (!caps.software) return INT64_MAX;
+    const int64_t groups = (p.lora + 3) / 4, rows = int64_t{shape.workgroup / shape.lanes} * shape.rows;
+    const int64_t heads = std::max(1u, p.heads), tokens = heads % rows == 0 ? 1 : std::min(rows, rows / heads + 2);
+    const int64_t once = 2 * groups * shape.rows + tokens, a_tile = 2 * groups + p.rope + tokens + 1;
+    return std::max(kPiece, (65535 - once) / (a_tile * tokens) * shape.tile - kPiece);  // of each token its own rows
+}
+
 Shape shape_of(const Caps& caps, const Signature& s) {
     const auto& p = s.get<vks_mla_attention_params>();
     const int64_t tokens = s.args[kQLat].rows(), rows = tokens * p.heads;
@@ -122,8 +132,9 @@ Shape shape_of(const Caps& caps, const Signature& s) {
     // Enough workgroups to fill the device, of spans as long as the cache; shorter ones leave some without work.
     const int64_t blocks = std::max<int64_t>(1, blocks_of(shape, p, tokens)), wanted = caps.software ? 32 : 256;
     const int64_t pieces = std::max<int64_t>(1, (shape.part_rows + kPiece - 1) / kPiece);
-    shape.splits =
-        uint32_t(std::clamp<int64_t>(wanted / blocks, shape.parts > 1 ? 2 : 1, std::max<int64_t>(2, pieces)));
+    const int64_t least =
+        std::max<int64_t>(shape.parts > 1 ? 2 : 1, shape.part_rows / longest_split(caps, p, shape) + 1);
+    shape.splits = uint32_t(std::clamp<int64_t>(wanted / blocks, least, std::max<int64_t>(least, pieces)));
     if (pieces == 1 && shape.parts == 1) shape.splits = 1;
 
     // Tokens whose arguments fit a binding and whose splits fit the scratch; a dispatch's first one must be aligned.
