@@ -64,7 +64,7 @@ uint lane() { return gl_LocalInvocationIndex % LANES; }
 uint value_of(uint i) { return (i * LANES + lane()) % VALUES; }
 // Compilers don't see that of the last one all lanes may have theirs.
 bool has_group(uint i) { return GROUPS % LANES == 0u || i * LANES + lane() < GROUPS; }
-bool has_pe(uint i) { return ROPE % LANES == 0u || i * LANES + lane() < ROPE; }
+bool has_pe(uint i) { return ROPE != 0u && (ROPE % LANES == 0u || i * LANES + lane() < ROPE); }
 
 vec4 unpack(uvec2 w) { return uintBitsToFloat(uvec4(w.x << 16, w.x & 0xffff0000u, w.y << 16, w.y & 0xffff0000u)); }
 
