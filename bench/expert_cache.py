@@ -98,9 +98,15 @@ def main():
         experts = {name: n for name, n in weights.items()
                    if ".experts." in name and name.endswith(".weight") and int(name.split(".")[2]) < layers}
         one = max(experts.values())
-        # All but a byte: what there is beside experts is what such a run pins, and what it takes beside weights.
-        whole = generate(folder, *prompt, "--memory", f"cpu={free['peak_bytes']['cpu'] * 9 // 10}")
-        beside = free["peak_bytes"]["cpu"] * 9 // 10 - whole["paging"]["budget_bytes"]
+        # What there is beside experts is what a run under a cap pins, and what it takes beside weights.
+        for tenths in range(9, 0, -1):
+            cap = free["peak_bytes"]["cpu"] * tenths // 10
+            whole = generate(folder, *prompt, "--memory", f"cpu={cap}")
+            if "budget_bytes" in whole.get("paging", {}):
+                break
+        else:
+            sys.exit("no cap makes this model's weights pass through")
+        beside = cap - whole["paging"]["budget_bytes"]
         pinned = whole["paging"]["pinned_bytes"]
         print(f"{MODEL.name}: {len(experts)} expert matrices of {one} bytes, {len(trace)} requests; the most used quarter "
               f"gets {100 * hottest / len(trace):.0f} % of them\n")
