@@ -4,7 +4,6 @@
 #include <bit>
 #include <chrono>
 #include <cstring>
-#include <ranges>
 
 namespace vks {
 namespace {
@@ -94,7 +93,7 @@ Status ExpertSlots::take_or_want(const Plan& plan, PlanUse& use, size_t index, L
         const Status brought = memory_->bring(lane, expert.constants, *slot, read_, room_);
         lock.lock();
         cache_->brought(*slot, bool(brought));
-        VKS_TRY(brought);
+        if (!brought) return brought.error();
         average(stats_.fetch_seconds, seconds_since(begin));
         ++stats_.at_once;
         take(e, *slot);
@@ -109,8 +108,8 @@ void ExpertSlots::want_next(const Plan& plan, PlanUse& use, size_t index, std::s
     use.guess.saw(index, use.layers[index].experts.size(), used);
     const std::vector<size_t> likely = use.guess.next();
     if (index + 1 < use.layers.size())
-        for (const size_t e : std::views::reverse(likely))
-            if (const Expert& expert = use.layers[index + 1].experts[e]; !expert.constants.empty())
+        for (size_t i = likely.size(); i-- > 0;)  // the likeliest comes first
+            if (const Expert& expert = use.layers[index + 1].experts[likely[i]]; !expert.constants.empty())
                 wanted_.push_front({plan.graph, expert});
     if (wanted_.size() > memory_->size()) wanted_.resize(memory_->size());
 }

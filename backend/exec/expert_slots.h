@@ -54,8 +54,8 @@ public:
     Status run(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane);
     // Whether it is a node with a layer's other experts, on the host.
     bool has_others(const Plan& plan, size_t node) const;
-    // Such a node's launches without the experts that slots have, of which it gives zeros. `launch` waits until its work
-    // is done. `paging`: of its device, or null.
+    // Such a node's launches without the experts that slots have, of which it gives zeros. `launch` waits until its
+    // work is done. `paging`: of its device, or null.
     Status run_others(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane, Paging* paging,
                       const LaunchWith& launch);
 
@@ -99,11 +99,11 @@ private:
     Result<bool> prepare(const Plan& plan, PlanUse& use);
     bool suits(const Graph& graph, const Layer& layer, const Layer& first) const;
     uint64_t list_stride() const { return std::max<uint64_t>(device_.info().alignment, 2 * sizeof(int32_t)); }
-    Status take_or_want(const Plan& plan, PlanUse& use, size_t layer, Lane& lane);
+    Status take_or_want(const Plan& plan, PlanUse& use, size_t index, Lane& lane);
     bool worth_at_once(int64_t rows) const;
     Status run_around(const Layer& layer, size_t list_arg, std::span<const vks_tensor> args, const LaunchWith& launch);
     void note_host(const Layer& layer);
-    void want_next(const Plan& plan, PlanUse& use, size_t layer, std::span<const size_t> used);
+    void want_next(const Plan& plan, PlanUse& use, size_t index, std::span<const size_t> used);
     void work();
 
     Device& device_;

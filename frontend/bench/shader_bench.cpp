@@ -159,7 +159,7 @@ Result<ShaderResult> ShaderBench::measure(Placed& placed, Case& one) {
     bench_->time({one.builtin.get(), given.get()}, [&](size_t turn) {
         if (tuned) tuned = tune(turn == 0 ? Numbers{} : numbers_);
     });
-    VKS_TRY(tuned);
+    if (!tuned) return tuned.error();
     result.builtin = one.builtin->result;
     result.given = given->result;
     return result;
