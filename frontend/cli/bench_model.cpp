@@ -1,7 +1,9 @@
 // vkseek bench model: tokens a second of a model or of a shape with synthetic weights, with the names, columns and
 // formats of llama-bench.
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <functional>
 #include <memory>
 
 #include "frontend/bench/bytes_model.h"
@@ -174,6 +176,17 @@ Status run_bench_model(const BenchModelArgs& args) {
     return {};
 }
 
+// An option with two values, of which the first is the default.
+void add_choice(CLI::App& app, const char* what, const char* option, const std::array<std::string, 2>& values,
+                const char* help, const std::function<void(bool second)>& set) {
+    add_value(app, option, values[0] + "|" + values[1], help, [=](const std::string& text) -> Status {
+        if (text != values[0] && text != values[1])
+            return usage_error(what, option, values[0] + " or " + values[1], text);
+        set(text == values[1]);
+        return {};
+    });
+}
+
 }  // namespace
 
 void add_bench_model(CLI::App& bench, Action& action) {
@@ -187,28 +200,18 @@ void add_bench_model(CLI::App& bench, Action& action) {
                 args->overrides.layers, 1, kMost);
     add_integer(app, "--dense", "Dense layers of the shape: so many come first", args->overrides.dense, 0, kMost);
     add_integer(app, "--experts", "Experts: routed experts a layer of the shape", args->overrides.experts, 1, kMost);
-    add_value(app, "--routing", "independent|coincide",
-              "Experts of a shape's tokens: independent (default), or the same ones for every token",
-              [args](const std::string& text) -> Status {
-                  if (text != "independent" && text != "coincide")
-                      return usage_error("routing", "--routing", "independent or coincide", text);
-                  args->coincide = text == "coincide";
-                  return {};
-              });
+    add_choice(app, "routing", "--routing", {"independent", "coincide"},
+               "Experts of a shape's tokens: independent (default), or the same ones for every token",
+               [args](bool second) { args->coincide = second; });
     add_path(app, "--work-dir", "Folder for a shape's weights while they are needed. Default: $TMPDIR or /tmp",
              args->work_dir);
     add_counts(app, "-p,--n-prompt", "Prompts: tokens, 0 for none. Default 512", args->tests.prompts);
     add_counts(app, "-n,--n-gen", "Generation: tokens, 0 for none. Default 128", args->tests.generates);
     add_counts(app, "-d,--n-depth", "Depths: tokens already in the cache. Default 0", args->tests.depths);
-    add_value(
-        app, "--depth-rows", "computed|repeated",
+    add_choice(
+        app, "rows up to a depth", "--depth-rows", {"computed", "repeated"},
         "Rows up to a depth: computed (default), or the first chunk's over and over, without the wait for the others",
-        [args](const std::string& text) -> Status {
-            if (text != "computed" && text != "repeated")
-                return usage_error("rows up to a depth", "--depth-rows", "computed or repeated", text);
-            args->repeated = text == "repeated";
-            return {};
-        });
+        [args](bool second) { args->repeated = second; });
     add_integer(app, "-r,--repetitions", "Repetitions of each test. Default 5", args->repetitions, 1, kMost);
     add_integer(app, "--mtp", "Drafts a step: generation with them, in turn with generation without. Default 0",
                 args->drafts, 0, 16);
