@@ -21,9 +21,6 @@ constexpr int kTries = 200;
 constexpr double kTryNs = 1.5e6, kAllNs = 4e8;
 constexpr uint64_t kLine = 64;
 
-// Keeps results, so that no compiler leaves the work out.
-std::atomic<float> kept_result;
-
 double now_ns() {
     return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
@@ -31,9 +28,10 @@ double now_ns() {
 // All threads at once, each `rounds` times body(thread, rounds) -> a float. The time until the last is done.
 template <class Body>
 double timed(Pool& pool, int64_t rounds, Body&& body) {
+    static std::atomic<float> kept;  // so that no compiler leaves the work out
     const double begin = now_ns();
     pool.parallel_for(pool.threads(), 1, [&](int64_t first, int64_t last, int) {
-        for (int64_t thread = first; thread < last; ++thread) kept_result = body(thread, rounds);
+        for (int64_t thread = first; thread < last; ++thread) kept = body(thread, rounds);
     });
     return now_ns() - begin;
 }
