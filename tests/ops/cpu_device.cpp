@@ -163,7 +163,10 @@ TEST_F(CpuDevice, CopiesStridedAndChecksBounds) {
     vks_tensor from = tensor({3, 2}, 4), to = tensor({3, 2}, 2048);
     from.stride[0] = 8;  // columns 1 and 2 of an 8-column matrix
     EXPECT_EQ(api().copy(stream_, &from, &to, &error_), VKS_OK) << error_.text;
-    for (int i = 0; i < 6; ++i) EXPECT_EQ(memory_[512 + i], static_cast<float>(i / 2 * 8 + 1 + i % 2));
+    for (int i = 0; i < 6; ++i) {
+        const int row = i / 2, column = i % 2;
+        EXPECT_EQ(memory_[512 + i], static_cast<float>(row * 8 + 1 + column));
+    }
     vks_tensor overlapping = tensor({3, 2}, 8), larger = tensor({4, 2}, 2048), outside = tensor({3, 2}, 4080);
     for (const vks_tensor* bad : {&overlapping, &larger, &outside}) {
         EXPECT_EQ(api().copy(stream_, &from, bad, &error_), VKS_INVALID);

@@ -27,7 +27,7 @@ Damage config(const std::string& field, Json value, const std::string& wanted, c
 }
 
 // The same with a value that is fine by itself but doesn't fit the weights; the message names their file.
-Damage mismatch(const std::string& field, Json value, const std::string& wanted,
+Damage mismatch(const std::string& field, const Json& value, const std::string& wanted,
                 const std::string& model = "nano-bf16") {
     Damage damage = config(field, value, wanted, model);
     damage.file.clear();
@@ -51,7 +51,7 @@ Damage text(const std::string& what, const std::string& file, const std::string&
     return {what, [=](const fs::path& dir) { write_bytes(dir / file, content); }, file, wanted, model};
 }
 
-Damage header(const std::string& what, std::function<void(Json&)> edit, const std::string& wanted) {
+Damage header(const std::string& what, const std::function<void(Json&)>& edit, const std::string& wanted) {
     return {what, [=](const fs::path& dir) { edit_header(dir / kWeights, edit); }, kWeights, wanted, "nano-bf16"};
 }
 
@@ -63,7 +63,7 @@ Damage extra(const std::string& name) {
 }
 
 // The header's text instead of its JSON.
-Damage raw(const std::string& what, std::function<void(RawFile&)> edit, const std::string& wanted) {
+Damage raw(const std::string& what, const std::function<void(RawFile&)>& edit, const std::string& wanted) {
     return {what,
             [=](const fs::path& dir) {
                 RawFile file = read_raw(dir / kWeights);
@@ -73,12 +73,12 @@ Damage raw(const std::string& what, std::function<void(RawFile&)> edit, const st
             kWeights, wanted, "nano-bf16"};
 }
 
-Damage index(const std::string& what, std::function<void(Json&)> edit, const std::string& wanted,
+Damage index(const std::string& what, const std::function<void(Json&)>& edit, const std::string& wanted,
              const std::string& file = kIndex) {
     return {what, [=](const fs::path& dir) { edit_json(dir / kIndex, edit); }, file, wanted, "nano-fp8"};
 }
 
-Damage shard(const std::string& what, std::function<void(Json&)> edit, const std::string& file,
+Damage shard(const std::string& what, const std::function<void(Json&)>& edit, const std::string& file,
              const std::string& wanted) {
     return {what, [=](const fs::path& dir) { edit_header(dir / kShard, edit); }, file, wanted, "nano-fp8"};
 }
@@ -246,7 +246,9 @@ std::vector<Damage> damaged_headers() {
         text("header_empty_object", kWeights, std::string("\2\0\0\0\0\0\0\0{}", 10), "found nothing"),
         {"header_of_100_MB_of_brackets",
          [](const fs::path& dir) {
-             write_bytes(dir / kWeights, std::string("\0\xe1\xf5\5\0\0\0\0{", 9) + std::string(99'999'999, '['));
+             std::string brackets("\0\xe1\xf5\5\0\0\0\0{", 9);
+             brackets.resize(brackets.size() + 99'999'999, '[');
+             write_bytes(dir / kWeights, brackets);
          },
          kWeights, "wanted JSON"},
         raw(

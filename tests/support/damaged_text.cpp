@@ -29,7 +29,7 @@ Damage value(const std::string& file, const std::string& pointer, Json value, co
 
 // What can be wrong with any of these files.
 std::vector<Damage> damaged_file(const std::string& file) {
-    const auto replaced = [&](const std::string& what, std::function<void(const fs::path&)> make,
+    const auto replaced = [&](const std::string& what, const std::function<void(const fs::path&)>& make,
                               const std::string& wanted) {
         return Damage{file + "_" + what,
                       [=](const fs::path& dir) {

@@ -20,7 +20,9 @@ float multiply_bf16(int64_t rounds) {
     for (int i = 0; i < kChains; ++i) sum[i] = _mm512_set1_ps(float(i));
     for (int64_t r = 0; r < rounds; ++r) {
         VKS_AVX512BF16_UNROLL
-        for (int i = 0; i < kChains; ++i) sum[i] = _mm512_dpbf16_ps(sum[i], a, b);
+        for (int i = 0; i < kChains; ++i) {  // NOLINT(modernize-loop-convert): the pragma wants this form
+            sum[i] = _mm512_dpbf16_ps(sum[i], a, b);
+        }
     }
     VKS_AVX512BF16_UNROLL
     for (int i = 1; i < kChains; ++i) sum[0] = _mm512_add_ps(sum[0], sum[i]);

@@ -5,7 +5,7 @@
 
 #define vks_plugin_entry older_entry
 #define negotiate older_negotiate
-#include "../c_plugin/rms_norm.c"
+#include "../c_plugin/rms_norm.c" /* NOLINT(bugprone-suspicious-include) */
 #undef vks_plugin_entry
 #undef negotiate
 

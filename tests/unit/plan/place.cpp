@@ -38,7 +38,7 @@ protected:
         preference.general = 3;
     }
     // Everyone supports everything, at `ns` a node.
-    void support(const Graph& graph, std::vector<uint64_t> ns) {
+    void support(const Graph& graph, const std::vector<uint64_t>& ns) {
         table.assign(graph.nodes.size(), {});
         for (auto& row : table)
             for (const uint64_t est : ns) {

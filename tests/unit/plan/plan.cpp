@@ -35,7 +35,7 @@ protected:
         b.id = "b";
     }
     // Opens both and plans for them in this order.
-    Result<std::shared_ptr<const Plan>> plan(std::shared_ptr<const Graph> graph = small()) {
+    Result<std::shared_ptr<const Plan>> plan(const std::shared_ptr<const Graph>& graph = small()) {
         if (!first) {
             first = test::open(a);
             second = test::open(b);
@@ -43,7 +43,7 @@ protected:
         Preference p;
         p.order = {first.get(), second.get()};
         p.general = 2;
-        return make_plan(std::move(graph), p, weights, state);
+        return make_plan(graph, p, weights, state);
     }
     static int64_t count(const test::Fake& fake, const std::string& entry) {
         return std::count(fake.log.begin(), fake.log.end(), entry);

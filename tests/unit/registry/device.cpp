@@ -114,7 +114,7 @@ TEST(Handles, AreMovedAndDestroyedOnce) {
         EXPECT_EQ(fake.alive, 2);
         first = std::move(second);
         Buffer third = std::move(first);
-        EXPECT_FALSE(first);
+        EXPECT_FALSE(first);  // NOLINT(bugprone-use-after-move): that it is empty is the point
         EXPECT_TRUE(third);
     }
     EXPECT_EQ(fake.alive, 0);
