@@ -1,9 +1,9 @@
-// mla_attention/1 on AVX512_BF16: bf16 queries and cache. Scores are bf16 dot products; weights are rounded to bf16 and
-// multiply pairs of cache rows at once (the sum that divides is of the rounded ones). All heads share a tile.
+// mla_attention/1 on AVX512_BF16: bf16 queries and cache. Scores are bf16 dot products of 16 heads at once with a pair of
+// a cache row's values; weights are rounded to bf16 and multiply pairs of cache rows at once (the sum that divides is of
+// the rounded ones). A split is one tile.
 // Bound: 2 * heads * (2 * lora + rope) operations a cache row, reached before its bytes from some ten heads on.
 #include <algorithm>
 #include <cstring>
-#include <limits>
 
 #include "plugins/cpu/numeric.h"
 #include "plugins/cpu/ops/variants.h"
@@ -19,9 +19,11 @@ VKS_AVX512BF16_BEGIN
 
 #include "plugins/cpu/simd/avx512bf16-inl.h"
 
-// Register tiles: heads by cache rows, heads by vectors of 16 columns of the output.
-constexpr int kHeads = 4, kRows = 4, kVectors = 4;
-constexpr int64_t kColumns = 16 * kVectors, kPairs = kTile / 2;
+// A vector holds a score of each of so many heads: nothing is ever summed across lanes.
+constexpr int kLanes = 16;
+// Register tiles: cache rows by kLanes heads for the scores, heads by kColumns columns for the output.
+constexpr int kRows = 16, kHeads = 8;
+constexpr int64_t kColumns = kWidth;
 
 constexpr int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
@@ -30,28 +32,23 @@ constexpr int64_t round_up(int64_t n, int64_t to) {
 // A row, of a query or of the cache, is lora and rope, each padded with zeros.
 struct Space {
     int64_t lora, rope, row;  // padded
-    uint16_t* q;              // [heads, row]
-    uint16_t* tile;           // [kTile, row]
-    uint32_t* pairs;          // [kPairs, lora]: rows 2i and 2i+1, column by column
-    float* s;                 // [heads, kTile]
-    uint32_t* p;              // [heads, kPairs]: weights of rows 2i and 2i+1
-    float* shrink;            // [heads]
+    uint32_t* q;              // [row / 2, kLanes]: a pair of neighbours of each head's query
+    uint16_t* tile;           // [kSplit, row]
+    float* s;                 // [kSplit, kLanes]
+    uint32_t* p;              // [kSplit / 2, kLanes]: weights of rows 2i and 2i+1
 
-    Space(int64_t heads, int64_t l, int64_t r, std::byte* scratch)
+    Space(int64_t l, int64_t r, std::byte* scratch)
         : lora(round_up(l, kColumns)), rope(round_up(r, kWidth)), row(lora + rope) {
-        q = reinterpret_cast<uint16_t*>(scratch);
-        tile = q + heads * row;
-        pairs = reinterpret_cast<uint32_t*>(tile + kTile * row);
-        s = reinterpret_cast<float*>(pairs + kPairs * lora);
-        p = reinterpret_cast<uint32_t*>(s + heads * kTile);
-        shrink = reinterpret_cast<float*>(p + heads * kPairs);
+        q = reinterpret_cast<uint32_t*>(scratch);
+        tile = reinterpret_cast<uint16_t*>(q + row / 2 * kLanes);
+        s = reinterpret_cast<float*>(tile + kSplit * row);
+        p = reinterpret_cast<uint32_t*>(s + kSplit * kLanes);
     }
 };
 
-uint64_t scratch_bytes(int64_t heads, int64_t lora, int64_t rope) {
-    const Space space(heads, lora, rope, nullptr);
-    return static_cast<uint64_t>((heads + kTile) * space.row * 2 + kPairs * space.lora * 4 +
-                                 heads * (kTile * 4 + kPairs * 4 + 4));
+uint64_t scratch_bytes(int64_t, int64_t lora, int64_t rope) {
+    const Space space(lora, rope, nullptr);
+    return static_cast<uint64_t>((kLanes + kSplit) * space.row * 2 + kSplit * kLanes * 4 + kSplit / 2 * kLanes * 4);
 }
 
 void copy_padded(const void* from, int64_t n, int64_t padded, uint16_t* to) {
@@ -59,47 +56,79 @@ void copy_padded(const void* from, int64_t n, int64_t padded, uint16_t* to) {
     std::memset(to + n, 0, static_cast<size_t>(padded - n) * 2);
 }
 
-// s[h][j] = scale * q[h] . c[j] for a tile of H heads by kRows rows.
-template <int H>
-inline void score_tile(const Space& space, const uint16_t* q, const uint16_t* const (&c)[kRows], float scale,
-                       float* s) {
-    F32x16 acc[H][kRows];
+// Rows to columns: to[i][j] = from[j][i].
+inline void transpose(Bits (&m)[16]) {
+    Bits t[16];
     VKS_AVX512BF16_UNROLL
-    for (int h = 0; h < H; ++h) {
-        VKS_AVX512BF16_UNROLL
-        for (int j = 0; j < kRows; ++j) acc[h][j] = _mm512_setzero_ps();
-    }
-    for (int64_t k = 0; k < space.row; k += kWidth) {
-        Bits rows[kRows];
-        VKS_AVX512BF16_UNROLL
-        for (int j = 0; j < kRows; ++j) rows[j] = _mm512_loadu_si512(c[j] + k);
-        VKS_AVX512BF16_UNROLL
-        for (int h = 0; h < H; ++h) {
-            const Bits query = _mm512_loadu_si512(q + h * space.row + k);
-            VKS_AVX512BF16_UNROLL
-            for (int j = 0; j < kRows; ++j) acc[h][j] = dot2(acc[h][j], query, rows[j]);
-        }
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(m[i], m[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(m[i], m[i + 1]);
     }
     VKS_AVX512BF16_UNROLL
-    for (int h = 0; h < H; ++h) {
-        _mm_storeu_ps(s + h * kTile, _mm_mul_ps(sums(acc[h][0], acc[h][1], acc[h][2], acc[h][3]), _mm_set1_ps(scale)));
+    for (int i = 0; i < 16; i += 4) {
+        m[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        m[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        m[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        m[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_i32x4(m[i], m[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(m[i], m[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(m[i + 8], m[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(m[i + 8], m[i + 12], 0xdd);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < 8; ++i) {
+        m[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        m[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
     }
 }
 
-void scores(const Split& s, const Space& space, const uint16_t* tile, int64_t rows) {
-    for (int64_t j = 0; j < rows; j += kRows) {
-        const uint16_t* c[kRows];
-        const uint16_t* next = tile + (j + kTile) * space.row;  // of the next tile, where it is in place
-        for (int64_t i = 0; i < kRows * space.row; i += kWidth) {
-            _mm_prefetch(reinterpret_cast<const char*>(next + i), _MM_HINT_T1);
+// Queries of `heads` heads, bf16 [heads, n], to [padded / 2, kLanes]; lanes without a head are zeros.
+void spread(const std::byte* from, int64_t heads, int64_t n, int64_t padded, uint32_t* to) {
+    for (int64_t k = 0; k < padded; k += kWidth, to += kWidth / 2 * kLanes) {
+        Bits m[kLanes];
+        VKS_AVX512BF16_UNROLL
+        for (int h = 0; h < kLanes; ++h) {
+            m[h] = _mm512_maskz_loadu_epi16(h < heads ? first_words(n - k) : 0, from + (h * n + k) * 2);
         }
-        for (int i = 0; i < kRows; ++i) c[i] = tile + std::min(j + i, rows - 1) * space.row;
-        int64_t h = 0;
-        for (; h + kHeads <= s.heads; h += kHeads) {
-            score_tile<kHeads>(space, space.q + h * space.row, c, s.scale, space.s + h * kTile + j);
-        }
-        for (; h < s.heads; ++h) score_tile<1>(space, space.q + h * space.row, c, s.scale, space.s + h * kTile + j);
+        transpose(m);
+        VKS_AVX512BF16_UNROLL
+        for (int i = 0; i < kLanes; ++i) _mm512_storeu_si512(to + i * kLanes, m[i]);
     }
+}
+
+// s[j][h] = scale * q[h] . c[j] for R rows; c [R, row].
+template <int R>
+inline void score_tile(const Space& space, const uint16_t* c, float scale, float* s) {
+    F32x16 acc[R];
+    VKS_AVX512BF16_UNROLL
+    for (int j = 0; j < R; ++j) acc[j] = _mm512_setzero_ps();
+    const uint32_t* q = space.q;
+    // The next split's rows, where they are in place: a line for each step, since a burst of prefetches waits.
+    const uint16_t* ahead = c + kSplit * space.row;
+    for (int64_t k = 0; k < space.row; k += 2, q += kLanes) {
+        if constexpr (R == kRows) _mm_prefetch(reinterpret_cast<const char*>(ahead + k * kRows), _MM_HINT_T0);
+        const Bits query = _mm512_loadu_si512(q);
+        VKS_AVX512BF16_UNROLL
+        for (int j = 0; j < R; ++j) {
+            int32_t pair;
+            std::memcpy(&pair, c + j * space.row + k, 4);
+            acc[j] = dot2(acc[j], query, _mm512_set1_epi32(pair));
+        }
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int j = 0; j < R; ++j) _mm512_storeu_ps(s + j * kLanes, _mm512_mul_ps(acc[j], _mm512_set1_ps(scale)));
+}
+
+void scores(const Space& space, const uint16_t* tile, int64_t rows, float scale) {
+    int64_t j = 0;
+    for (; j + kRows <= rows; j += kRows) {
+        score_tile<kRows>(space, tile + j * space.row, scale, space.s + j * kLanes);
+    }
+    for (; j + 4 <= rows; j += 4) score_tile<4>(space, tile + j * space.row, scale, space.s + j * kLanes);
+    for (; j < rows; ++j) score_tile<1>(space, tile + j * space.row, scale, space.s + j * kLanes);
 }
 
 // e^x for x <= 0, within 1.5 ulp; 0 below -87. Cephes' expf polynomial on [-ln2/2, ln2/2].
@@ -118,127 +147,89 @@ inline F32x16 exp_negative(F32x16 x) {
     p = _mm512_add_ps(_mm512_fmadd_ps(p, _mm512_mul_ps(r, r), r), _mm512_set1_ps(1.0f));
     return _mm512_scalef_ps(p, n);
 }
-inline float exp_negative(float x) {
-    return _mm512_cvtss_f32(exp_negative(_mm512_set1_ps(x)));
-}
 
-inline float total(F32x16 v) {
-    const F32x16 zero = _mm512_setzero_ps();
-    return _mm_cvtss_f32(sums(v, zero, zero, zero));
-}
-
-// Scores of a tile to weights; updates the running maximum and sum.
-void softmax(const Split& s, const Space& space, int64_t rows, bool fresh) {
-    constexpr float kNone = -std::numeric_limits<float>::infinity();
-    for (int64_t h = 0; h < s.heads; ++h) {
-        float* scores = space.s + h * kTile;
-        auto* p = reinterpret_cast<std::byte*>(space.p + h * kPairs);
-        std::fill(scores + rows, scores + kTile, kNone);
-        F32x16 most = _mm512_loadu_ps(scores);
-        for (int64_t j = 16; j < kTile; j += 16) most = _mm512_max_ps(most, _mm512_loadu_ps(scores + j));
-        const float before = fresh ? kNone : s.to.maximum[h];
-        const float now = std::max(before, _mm512_reduce_max_ps(most));
-        F32x16 sum = _mm512_setzero_ps();
-        for (int64_t j = 0; j < kTile; j += 16) {
-            const F32x16 weight = exp_negative(_mm512_sub_ps(_mm512_loadu_ps(scores + j), _mm512_set1_ps(now)));
-            const __m256i rounded = round_to_bf16(weight);
-            sum = _mm512_add_ps(sum, _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(rounded), 16)));
-            _mm256_storeu_si256(reinterpret_cast<__m256i*>(p + 2 * j), rounded);
-        }
-        space.shrink[h] = fresh ? 0.0f : exp_negative(before - now);
-        s.to.maximum[h] = now;
-        s.to.sum[h] = (fresh ? 0.0f : s.to.sum[h] * space.shrink[h]) + total(sum);
+// Scores to weights, their maximum and their sum.
+void softmax(const Space& space, int64_t rows, __mmask16 heads, float* maximum, float* sum) {
+    F32x16 most = _mm512_loadu_ps(space.s), all = _mm512_setzero_ps();
+    for (int64_t j = 1; j < rows; ++j) most = _mm512_max_ps(most, _mm512_loadu_ps(space.s + j * kLanes));
+    const auto weight = [&](int64_t j) {
+        const Bits rounded = bf16_bits(exp_negative(_mm512_sub_ps(_mm512_loadu_ps(space.s + j * kLanes), most)));
+        all = _mm512_add_ps(all, _mm512_castsi512_ps(_mm512_slli_epi32(rounded, 16)));
+        return rounded;
+    };
+    for (int64_t j = 0; j < rows; j += 2) {
+        const Bits even = weight(j);
+        const Bits odd = j + 1 < rows ? _mm512_slli_epi32(weight(j + 1), 16) : _mm512_setzero_si512();
+        _mm512_storeu_si512(space.p + j / 2 * kLanes, _mm512_or_si512(even, odd));
     }
+    _mm512_mask_storeu_ps(maximum, heads, most);
+    _mm512_mask_storeu_ps(sum, heads, all);
 }
 
-// Columns of rows 2i and 2i+1 side by side; the row after an odd last one is zeros.
-void pair_up(const Space& space, const uint16_t* tile, int64_t rows) {
+// out[h] = sum_j p[j][h] c[j] for H heads by kColumns columns; c [rows, stride].
+template <int H>
+inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, int64_t rows, float* out,
+                        int64_t out_stride) {
     const Bits low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,
                                       36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const Bits high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
-    for (int64_t j = 0; j < rows; j += 2) {
-        const uint16_t* a = tile + j * space.row;
-        uint32_t* to = space.pairs + j / 2 * space.lora;
-        for (int64_t c = 0; c < space.lora; c += kWidth) {
-            const Bits upper = _mm512_loadu_si512(a + c);
-            const Bits lower = j + 1 < rows ? _mm512_loadu_si512(a + space.row + c) : _mm512_setzero_si512();
-            _mm512_storeu_si512(to + c, _mm512_permutex2var_epi16(upper, low, lower));
-            _mm512_storeu_si512(to + c + 16, _mm512_permutex2var_epi16(upper, high, lower));
-        }
-    }
-}
-
-// out[h] = out[h] * shrink[h] + sum_i p[h][i] c[i] for H heads by kColumns columns; c [pairs, stride].
-template <int H>
-inline void output_tile(const uint32_t* p, const float* shrink, const uint32_t* c, int64_t c_stride, int64_t pairs,
-                        float* out, int64_t out_stride, bool fresh) {
-    F32x16 acc[H][kVectors];
+    F32x16 acc[H][2];
     VKS_AVX512BF16_UNROLL
-    for (int h = 0; h < H; ++h) {
-        VKS_AVX512BF16_UNROLL
-        for (int v = 0; v < kVectors; ++v) {
-            acc[h][v] = fresh
-                            ? _mm512_setzero_ps()
-                            : _mm512_mul_ps(_mm512_loadu_ps(out + h * out_stride + 16 * v), _mm512_set1_ps(shrink[h]));
-        }
-    }
-    for (int64_t i = 0; i < pairs; ++i, c += c_stride) {
-        Bits row[kVectors];
-        VKS_AVX512BF16_UNROLL
-        for (int v = 0; v < kVectors; ++v) row[v] = _mm512_loadu_si512(c + 16 * v);
+    for (int h = 0; h < H; ++h) acc[h][0] = acc[h][1] = _mm512_setzero_ps();
+    for (int64_t j = 0; j < rows; j += 2, p += kLanes, c += 2 * stride) {
+        const Bits upper = _mm512_loadu_si512(c);
+        const Bits lower = _mm512_loadu_si512(j + 1 < rows ? c + stride : c);  // its weight is 0
+        const Bits first = _mm512_permutex2var_epi16(upper, low, lower);
+        const Bits second = _mm512_permutex2var_epi16(upper, high, lower);
         VKS_AVX512BF16_UNROLL
         for (int h = 0; h < H; ++h) {
-            const Bits weight = _mm512_set1_epi32(static_cast<int>(p[h * kPairs + i]));
-            VKS_AVX512BF16_UNROLL
-            for (int v = 0; v < kVectors; ++v) acc[h][v] = dot2(acc[h][v], weight, row[v]);
+            const Bits weight = _mm512_set1_epi32(static_cast<int>(p[h]));
+            acc[h][0] = dot2(acc[h][0], weight, first);
+            acc[h][1] = dot2(acc[h][1], weight, second);
         }
     }
     VKS_AVX512BF16_UNROLL
     for (int h = 0; h < H; ++h) {
-        VKS_AVX512BF16_UNROLL
-        for (int v = 0; v < kVectors; ++v) _mm512_storeu_ps(out + h * out_stride + 16 * v, acc[h][v]);
+        _mm512_storeu_ps(out + h * out_stride, acc[h][0]);
+        _mm512_storeu_ps(out + h * out_stride + 16, acc[h][1]);
     }
 }
 
-void outputs(const Split& s, const Space& space, int64_t rows, bool fresh) {
-    const int64_t pairs = (rows + 1) / 2;
+void outputs(const Space& space, const uint16_t* tile, int64_t rows, int64_t heads, float* out, int64_t stride) {
     for (int64_t c = 0; c < space.lora; c += kColumns) {
         int64_t h = 0;
-        for (; h + kHeads <= s.heads; h += kHeads) {
-            output_tile<kHeads>(space.p + h * kPairs, space.shrink + h, space.pairs + c, space.lora, pairs,
-                                s.to.out + h * s.to.stride + c, s.to.stride, fresh);
+        for (; h + kHeads <= heads; h += kHeads) {
+            output_tile<kHeads>(space.p + h, tile + c, space.row, rows, out + h * stride + c, stride);
         }
-        for (; h < s.heads; ++h) {
-            output_tile<1>(space.p + h * kPairs, space.shrink + h, space.pairs + c, space.lora, pairs,
-                           s.to.out + h * s.to.stride + c, s.to.stride, fresh);
+        for (; h + 4 <= heads; h += 4) {
+            output_tile<4>(space.p + h, tile + c, space.row, rows, out + h * stride + c, stride);
+        }
+        for (; h < heads; ++h) {
+            output_tile<1>(space.p + h, tile + c, space.row, rows, out + h * stride + c, stride);
         }
     }
 }
 
 void split(const Split& s) {
-    const Space space(s.heads, s.lora, s.rope, s.scratch);
-    for (int64_t h = 0; h < s.heads; ++h) {
-        copy_padded(s.q_lat + h * s.lora * 2, s.lora, space.lora, space.q + h * space.row);
-        copy_padded(s.q_pe + h * s.rope * 2, s.rope, space.rope, space.q + h * space.row + space.lora);
-    }
+    const Space space(s.lora, s.rope, s.scratch);
     const int64_t entry = s.lora + s.rope;
     touch_pages(s.cache, s.rows * entry * 2);
-    const bool in_place = space.row == entry && space.lora == s.lora;
-    for (int64_t first = 0; first < s.rows; first += kTile) {
-        const int64_t rows = std::min(kTile, s.rows - first);
-        const auto* tile = reinterpret_cast<const uint16_t*>(s.cache) + first * entry;
-        if (!in_place) {
-            for (int64_t j = 0; j < rows; ++j) {
-                uint16_t* to = space.tile + j * space.row;
-                copy_padded(tile + j * entry, s.lora, space.lora, to);
-                copy_padded(tile + j * entry + s.lora, s.rope, space.rope, to + space.lora);
-            }
-            tile = space.tile;
+    const auto* tile = reinterpret_cast<const uint16_t*>(s.cache);
+    if (space.row != entry || space.lora != s.lora) {
+        for (int64_t j = 0; j < s.rows; ++j) {
+            uint16_t* to = space.tile + j * space.row;
+            copy_padded(tile + j * entry, s.lora, space.lora, to);
+            copy_padded(tile + j * entry + s.lora, s.rope, space.rope, to + space.lora);
         }
-        scores(s, space, tile, rows);
-        softmax(s, space, rows, first == 0);
-        pair_up(space, tile, rows);
-        outputs(s, space, rows, first == 0);
+        tile = space.tile;
+    }
+    for (int64_t h = 0; h < s.heads; h += kLanes) {
+        const int64_t heads = std::min<int64_t>(kLanes, s.heads - h);
+        spread(s.q_lat + h * s.lora * 2, heads, s.lora, space.lora, space.q);
+        spread(s.q_pe + h * s.rope * 2, heads, s.rope, space.rope, space.q + space.lora / 2 * kLanes);
+        scores(space, tile, s.rows, s.scale);
+        softmax(space, s.rows, first_floats(heads), s.to.maximum + h, s.to.sum + h);
+        outputs(space, tile, s.rows, heads, s.to.out + h * s.to.stride, s.to.stride);
     }
 }
 

@@ -1,7 +1,8 @@
 // The driver of mla_attention's vector variants.
 //
-// Measured on one Zen 5 core (512-bit, 4.2 GHz: 268 GFLOP/s in f32, 537 in bf16), one token against 2048 rows of
-// 512 + 64: 188 GFLOP/s in f32, 328 in bf16 with 16 heads, 383 with 128; 512 causal tokens, 16 heads: 170 and 312.
+// Measured on one Zen 5 core (bf16 products: 500 GFLOP/s) with `vkseek bench ops --op mla_attention`, nothing in its
+// caches, rows of 512 + 64: one token against 8192 rows with 16 heads 126 GFLOP/s in f32, 315 to 335 in bf16, with 128
+// heads 345; 512 causal tokens against 2048 rows, 16 heads: 205 and 374. The bf16 kernel alone makes 410.
 //
 // Many tokens: each is one thread's, split after split; up to kTogether of them, an id and its drafts, go from split to
 // split side by side, so that the cache is read once for all. Few tokens for the threads there are: the splits of all
@@ -20,7 +21,7 @@ enum { kQLat, kQPe, kCache, kSpan, kO };
 // Heads of a token that one thread works on together when there are many tokens: two partials of them stay in L2.
 constexpr int64_t kHeads = 32;
 // Heads are never cut into smaller groups: a register tile.
-constexpr int64_t kFewestHeads = 4;
+constexpr int64_t kFewestHeads = 8;
 // Partials of so many tokens and kHeads stay in L2.
 constexpr int64_t kTogether = 8;
 // Partial results of a round.

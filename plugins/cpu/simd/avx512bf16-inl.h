@@ -63,14 +63,17 @@ inline __mmask16 first_floats(int64_t n) {
     return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
 }
 
-// To nearest, ties to even; subnormals and NaN kept (vcvtneps2bf16 would flush the first).
-inline __m256i round_to_bf16(F32x16 v) {
+// To nearest, ties to even, in the lower halves of the lanes; subnormals and NaN kept (vcvtneps2bf16 would flush the first).
+inline Bits bf16_bits(F32x16 v) {
     const Bits bits = _mm512_castps_si512(v);
     const Bits odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
     const Bits rounded = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
     const Bits quiet = _mm512_or_si512(bits, _mm512_set1_epi32(0x400000));
     const __mmask16 nan = _mm512_cmp_ps_mask(v, v, _CMP_UNORD_Q);
-    return _mm512_cvtepi32_epi16(_mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16));
+    return _mm512_srli_epi32(_mm512_mask_mov_epi32(rounded, nan, quiet), 16);
+}
+inline __m256i round_to_bf16(F32x16 v) {
+    return _mm512_cvtepi32_epi16(bf16_bits(v));
 }
 
 // The lanes' sums of four vectors, each in an order that doesn't depend on the others.
