@@ -20,6 +20,12 @@
 namespace vks {
 namespace {
 
+#ifdef MADV_HUGEPAGE
+constexpr int kMadviseLarge = MADV_HUGEPAGE;
+#else
+constexpr int kMadviseLarge = MADV_NORMAL;
+#endif
+
 // The table of live maps that the signal handler reads. Lock-free, because a fault can come at any instruction.
 // begin: 0 = free, 1 = being filled, else the map's first address, published last.
 struct Slot {
@@ -155,8 +161,8 @@ FileMap::Pages FileMap::pages(size_t offset, size_t bytes) const {
 }
 
 void FileMap::advise(size_t offset, size_t bytes, Advice advice) const {
-    static constexpr int kMadvise[] = {MADV_NORMAL,   MADV_RANDOM,   MADV_SEQUENTIAL,
-                                       MADV_WILLNEED, MADV_DONTNEED, MADV_WILLNEED};
+    static constexpr int kMadvise[] = {MADV_NORMAL,   MADV_RANDOM,   MADV_SEQUENTIAL, MADV_WILLNEED,
+                                       MADV_DONTNEED, MADV_WILLNEED, kMadviseLarge};
     const Pages range = pages(offset, bytes);
     if (range.bytes == 0) return;
 #ifdef MADV_POPULATE_READ

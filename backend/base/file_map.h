@@ -17,8 +17,9 @@ namespace vks {
 class FileMap {
 public:
     // What is expected of a range; kPopulate reads it in now, kDontNeed gives its pages back, also those the system
-    // keeps.
-    enum class Advice { kNormal, kRandom, kSequential, kWillNeed, kDontNeed, kPopulate };
+    // keeps. kLargePages: what isn't read yet comes in large pages (2 MiB on x86), if the system has them for files;
+    // a touch then reads that much.
+    enum class Advice { kNormal, kRandom, kSequential, kWillNeed, kDontNeed, kPopulate, kLargePages };
 
     // Maps a regular file; nothing of it is read. An empty file gives data() == nullptr, size() == 0.
     // Errors: not there, not readable, not a regular file, more than 4096 maps at a time.

@@ -60,6 +60,10 @@ public:
     // The output head [vocab_size, hidden_size]: lm_head.weight, or the embedding if they are tied.
     Result<Matrix> head() const;
 
+    // For a run that reads weights where they are mapped, before it does: large pages, whose tables take less time to
+    // walk, if the whole checkpoint fits into this machine's memory. A hint; nothing is read.
+    void prefer_large_pages() const;
+
     // Whether all files still have the size they had when they were opened; a run asks this before it reports success.
     Status check_unchanged() const;
 

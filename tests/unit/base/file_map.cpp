@@ -66,7 +66,7 @@ TEST_F(FileMapTest, AdviceNeverChangesWhatIsRead) {
     const auto map = FileMap::open(write("a", std::string(100000, 'x')));
     ASSERT_TRUE(map);
     const unsigned expected = sum(*map);
-    for (int advice = 0; advice <= 5; ++advice) {
+    for (int advice = 0; advice <= static_cast<int>(FileMap::Advice::kLargePages); ++advice) {
         map->advise(5000, 70000, static_cast<FileMap::Advice>(advice));
         map->advise(99999, SIZE_MAX, static_cast<FileMap::Advice>(advice));
         map->advise(100000, 1, static_cast<FileMap::Advice>(advice));
