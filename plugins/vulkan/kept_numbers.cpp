@@ -26,9 +26,22 @@ struct Tunable {
     std::vector<uint64_t> values;
 };
 
-// What the ways of matmul.cpp ask for, as far as the device takes them.
+// What attention and operators of rows ask for (mla_attention.cpp, rows.cpp).
+void add_rows(const Caps& caps, std::vector<Tunable>& list) {
+    if (!caps.software) list.push_back({"mla_attention.team.ROWS", {1, 2, 4, 8}});
+    if (!caps.software) list.push_back({"mla_attention.team.TILE", {2, 4, 8, 16}});
+    list.push_back({"mla_attention.split.GROUPS", {8, 32, 128, 512}});
+    for (const std::string shader :
+         {"act_quant", "add", "add_rms_norm", "embed", "mla_rope_append", "moe_combine", "rms_norm", "swiglu_quant"}) {
+        if (caps.software) list.push_back({shader + ".row.WORKGROUP", {4, 8, 16, 32}});
+        if (!caps.software) list.push_back({shader + ".row.WORKGROUP", {64, 128, 256, 512}});
+    }
+}
+
+// What the device takes of that, and of what the ways of matmul.cpp ask for.
 std::vector<Tunable> tunables(const Caps& caps) {
     std::vector<Tunable> list;
+    add_rows(caps, list);
     for (const std::string shader : {"gemm", "grouped_gemm", "head_gemm"}) {
         for (const char* few : {".few1.", ".few2.", ".few4.", ".few8."}) {
             list.push_back({shader + few + "ROWS", {2, 4, 8}});

@@ -51,13 +51,6 @@ void add(Program& program, std::initializer_list<std::pair<std::string, uint32_t
 
 }  // namespace
 
-// A power of two in [least, most], or else what there was.
-uint32_t tuned(const Caps& caps, const std::string& shader, const std::string& way, const char* name, uint32_t least,
-               uint32_t most, uint32_t otherwise) {
-    const uint32_t value = caps.tuning.get(shader, way, name, otherwise);
-    return std::has_single_bit(value) && value >= least && value <= most ? value : otherwise;
-}
-
 // A CPU's lanes each take four rows of w of their own; a GPU's share two, so that they read neighbouring bytes.
 Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& types, int64_t rows) {
     const uint32_t subgroup = std::bit_floor(caps.subgroup);
@@ -65,9 +58,9 @@ Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& 
     Program program = program_of(caps, with_subgroups(caps, shader), types);
     const std::string way = "few" + std::to_string(tokens);
     if (caps.software) {
-        program.workgroup = tuned(caps, shader, way, "WORKGROUP", 1, std::min(64u, caps.max_invocations),
-                                  std::clamp(subgroup, 4u, 16u));
-        const uint32_t rows_of_a_lane = tuned(caps, shader, way, "ROWS", 2, 16, 4);
+        program.workgroup = caps.tuning.power_of_two(shader, way, "WORKGROUP", 1, std::min(64u, caps.max_invocations),
+                                                     std::clamp(subgroup, 4u, 16u));
+        const uint32_t rows_of_a_lane = caps.tuning.power_of_two(shader, way, "ROWS", 2, 16, 4);
         const bool broadcast = program.workgroup == subgroup && program.shader != shader;
         add(program, {{"VECTOR", loads(types)},
                       {"TEAM", 1},
@@ -77,9 +70,9 @@ Matmul few_rows(const Caps& caps, const std::string& shader, const MatmulTypes& 
         const uint32_t rows_of_w = rows_of_a_lane * program.workgroup;
         return {std::move(program), tokens, rows_of_w};
     }
-    program.workgroup =
-        tuned(caps, shader, way, "TEAM", 2, std::min(256u, caps.max_invocations), std::clamp(subgroup, 32u, 64u));
-    const uint32_t rows_of_w = tuned(caps, shader, way, "ROWS", 2, 16, 2);
+    program.workgroup = caps.tuning.power_of_two(shader, way, "TEAM", 2, std::min(256u, caps.max_invocations),
+                                                 std::clamp(subgroup, 32u, 64u));
+    const uint32_t rows_of_w = caps.tuning.power_of_two(shader, way, "ROWS", 2, 16, 2);
     add(program, {{"VECTOR", loads(types)}, {"TEAM", program.workgroup}, {"ROWS", rows_of_w}, {"TOKENS", tokens}});
     return {std::move(program), tokens, rows_of_w};
 }
@@ -91,9 +84,9 @@ Matmul many_rows(const Caps& caps, const std::string& shader, const MatmulTypes&
         uint32_t shared_bytes() const { return (rows / 4 + 1 + columns / 4 + 1) * depth * 16; }
     };
     const Tile usual{rows, 64, caps.shared_bytes < 32768 ? 16u : 32u};
-    const Tile asked{tuned(caps, shader, "many", "BM", 16, 256, usual.rows),
-                     tuned(caps, shader, "many", "BN", 16, 256, usual.columns),
-                     tuned(caps, shader, "many", "BK", 16, 64, usual.depth)};
+    const Tile asked{caps.tuning.power_of_two(shader, "many", "BM", 16, 256, usual.rows),
+                     caps.tuning.power_of_two(shader, "many", "BN", 16, 256, usual.columns),
+                     caps.tuning.power_of_two(shader, "many", "BK", 16, 64, usual.depth)};
     // What shared memory sums of teams take beside (lib/gemm.glsl).
     const bool fits =
         asked.workgroup() <= caps.max_invocations && asked.shared_bytes() + 16 * asked.workgroup() <= caps.shared_bytes;
@@ -111,8 +104,10 @@ Matmul matrix_rows(const Caps& caps, const std::string& shader, const MatmulType
     // A subgroup's sums and partial sums: 64 registers of 32 invocations.
     const uint32_t side = shape.subgroup < 32 ? 16 : 32, rows = std::max(side, shape.m),
                    columns = std::max(side, shape.n);
-    const uint32_t asked_down = tuned(caps, shader, "matrix", "BM", rows, 8 * rows, down * rows) / rows,
-                   asked_across = tuned(caps, shader, "matrix", "BN", columns, 8 * columns, across * columns) / columns;
+    const uint32_t asked_down = caps.tuning.power_of_two(shader, "matrix", "BM", rows, 8 * rows, down * rows) / rows,
+                   asked_across =
+                       caps.tuning.power_of_two(shader, "matrix", "BN", columns, 8 * columns, across * columns) /
+                       columns;
     if (asked_down * asked_across * shape.subgroup <= std::min(512u, caps.max_invocations)) {
         down = asked_down;
         across = asked_across;

@@ -1,5 +1,7 @@
 #include "plugins/vulkan/tuning.h"
 
+#include <bit>
+
 namespace vks::vulkan {
 namespace {
 
@@ -24,6 +26,12 @@ uint32_t Tuning::get(const std::string& shader, const std::string& way, const ch
     for (const std::string& place : {base(shader) + '.' + way, base(shader)})
         if (const auto found = numbers_.find(place + '.' + constant); found != numbers_.end()) return found->second;
     return otherwise;
+}
+
+uint32_t Tuning::power_of_two(const std::string& shader, const std::string& way, const char* constant, uint32_t least,
+                              uint32_t most, uint32_t otherwise) const {
+    const uint32_t value = get(shader, way, constant, otherwise);
+    return std::has_single_bit(value) && value >= least && value <= most ? value : otherwise;
 }
 
 std::vector<std::pair<std::string, uint32_t>> Tuning::all(const std::string& shader) const {

@@ -32,18 +32,32 @@ uint64_t element_bytes(const Arg& a) {
     return uint64_t(abi::element_bytes(a.dtype));
 }
 
+// Shared memory of a team (shaders/lib/attend.glsl).
+uint32_t team_bytes(uint32_t lanes, uint32_t rows, uint32_t tile) {
+    const uint32_t values = rows * tile, helpers = lanes > values ? lanes / values : 1;
+    return 4 * (values * (lanes + 1 + helpers + 1) + rows + 1);
+}
+
 // A team holds ROWS rows, spread over LANES so that each has 8 columns or fewer of a usual latent. Compilers take twice
 // the registers these need, and more would spill on some.
 void shape_teams(const Caps& caps, const vks_mla_attention_params& p, uint32_t type, int64_t rows, Shape& shape) {
     const uint32_t most = std::bit_floor(caps.max_invocations);
+    const auto number = [&](const char* name, uint32_t largest, uint32_t otherwise) {
+        return caps.tuning.power_of_two("mla_attention", "team", name, 1, largest, otherwise);
+    };
     if (caps.software) {
         shape.workgroup = std::min(most, std::bit_floor(caps.subgroup));
         return;
     }
-    shape.rows = type == VKS_F32 ? 2 : 4;
-    shape.tile = 4;
     const uint32_t wide = std::min(most, caps.shared_bytes >= 32768 ? 256u : 64u);
     shape.lanes = std::min(wide, std::bit_ceil(std::max(4u, (p.lora + 7) / 8)));
+    shape.rows = type == VKS_F32 ? 2 : 4;
+    shape.tile = 4;
+    const uint32_t asked_rows = number("ROWS", 8, shape.rows), asked_tile = number("TILE", 16, shape.tile);
+    if (team_bytes(shape.lanes, asked_rows, asked_tile) * (wide / shape.lanes) <= caps.shared_bytes) {
+        shape.rows = asked_rows;
+        shape.tile = asked_tile;
+    }
     const auto teams = std::bit_ceil(uint64_t(std::max<int64_t>(1, (rows + shape.rows - 1) / shape.rows)));
     shape.workgroup = uint32_t(std::min<uint64_t>(wide, shape.lanes * teams));
 }
@@ -130,7 +144,9 @@ Shape shape_of(const Caps& caps, const Signature& s) {
     }
     shape_cache(caps, s, shape);
     // Enough workgroups to fill the device, of spans as long as the cache; shorter ones leave some without work.
-    const int64_t blocks = std::max<int64_t>(1, blocks_of(shape, p, tokens)), wanted = caps.software ? 32 : 256;
+    const int64_t blocks = std::max<int64_t>(1, blocks_of(shape, p, tokens));
+    const int64_t wanted =
+        caps.tuning.power_of_two("mla_attention", "split", "GROUPS", 1, 4096, caps.software ? 32 : 256);
     const int64_t pieces = std::max<int64_t>(1, (shape.part_rows + kPiece - 1) / kPiece);
     const int64_t least =
         std::max<int64_t>(shape.parts > 1 ? 2 : 1, shape.part_rows / longest_split(caps, p, shape) + 1);
