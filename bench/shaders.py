@@ -45,7 +45,7 @@ def command(path, *more):
 def measure(path):
     best = {}
     for _ in range(args.rounds):
-        done = subprocess.run(command(path, "--rows", "1,8", "-r", "20", "-o", "json"), capture_output=True, text=True)
+        done = subprocess.run(command(path, "--rows", "1,8,512", "-r", "20", "-o", "json"), capture_output=True, text=True)
         if done.returncode != 0:
             return None, done.stderr.strip()
         for row in json.loads(done.stdout):
