@@ -113,7 +113,7 @@ inline void score_tile(const Space& space, const uint16_t* c, float scale, float
         const Bits query = _mm512_loadu_si512(q);
         VKS_AVX512BF16_UNROLL
         for (int j = 0; j < R; ++j) {
-            int32_t pair;
+            int32_t pair = 0;
             std::memcpy(&pair, c + j * space.row + k, 4);
             acc[j] = dot2(acc[j], query, _mm512_set1_epi32(pair));
         }
