@@ -1,7 +1,7 @@
-// mla_attention/1 on AVX512_BF16: bf16 queries and cache. Scores are bf16 dot products of 16 heads at once with a pair of
-// a cache row's values; weights are rounded to bf16 and multiply pairs of cache rows at once (the sum that divides is of
-// the rounded ones). A split is one tile.
-// Bound: 2 * heads * (2 * lora + rope) operations a cache row, reached before its bytes from some ten heads on.
+// mla_attention/1 on AVX512_BF16: bf16 queries and cache. Scores are bf16 dot products of 16 heads at once with a pair
+// of a row's values; weights are rounded to bf16 and multiply pairs of rows at once (the sum that divides is of the
+// rounded ones). A split is one tile. Bound: 2 * heads * (2 * lora + rope) operations a cache row, reached before its
+// bytes from some ten heads on.
 #include <algorithm>
 #include <cstring>
 

@@ -63,7 +63,8 @@ inline __mmask16 first_floats(int64_t n) {
     return static_cast<__mmask16>(n >= 16 ? 0xffff : n <= 0 ? 0 : (1u << n) - 1);
 }
 
-// To nearest, ties to even, in the lower halves of the lanes; subnormals and NaN kept (vcvtneps2bf16 would flush the first).
+// To nearest, ties to even, in the lower halves of the lanes; subnormals and NaN kept (vcvtneps2bf16 flushes the
+// first).
 inline Bits bf16_bits(F32x16 v) {
     const Bits bits = _mm512_castps_si512(v);
     const Bits odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
