@@ -1,5 +1,6 @@
 /* What a machine can do at best, measured without a line of the project: reading and copying as STREAM does, copying
- * by the C library where that is faster, and a loop of multiply-adds. bench/roofline.py builds it and holds `vkseek bench roofline` against it.
+ * by the C library where that is faster, and a loop of multiply-adds. bench/roofline.py builds it and holds `vkseek
+ * bench roofline` against it.
  *
  * usage: roofline THREADS BYTES    prints GB/s and GFLOP/s as JSON; copies count what they read and what they write
  */
