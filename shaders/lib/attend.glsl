@@ -308,7 +308,9 @@ void attend() {
     uint at = next_tile(0, tokens);
     if (SPLITS > 1u && at == NONE) return;
     begin(first_row);
-    while (at != NONE) {
+    // No plain while: Mesa 26's llvmpipe runs a loop's body even where no invocation is to, and then reads by a
+    // descriptor that none has set.
+    if (at != NONE) do {
         find_entries(at, last);
         scores(first_row);
         if (LANES == 1u) {
@@ -318,7 +320,7 @@ void attend() {
         }
         add_latents(at);
         at = next_tile(at + TILE, tokens);
-    }
+    } while (at != NONE);
     finish(first_row);
 }
 #endif
