@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,38 @@ struct vks_buffer {
     vks_buffer& operator=(const vks_buffer&) = delete;
 };
 
+namespace vks::cpu {
+
+// The extents of given arguments that an op's check last accepted: most launches have those of the one before, and a
+// check of hundreds of experts' weights takes as long as a small operator. Thread-safe.
+class Accepted {
+public:
+    // Room for this many extents.
+    void reserve(size_t extents) { last_.reserve(extents); }
+
+    bool known(std::span<const vks_tensor> given) {
+        const std::lock_guard lock(mutex_);
+        size_t i = 0;
+        for (const vks_tensor& t : given) {
+            for (uint32_t d = 0; d < t.rank; ++d, ++i) {
+                if (i >= last_.size() || last_[i] != t.dim[d]) return false;
+            }
+        }
+        return i == last_.size();
+    }
+    void remember(std::span<const vks_tensor> given) {
+        const std::lock_guard lock(mutex_);
+        last_.clear();
+        for (const vks_tensor& t : given) last_.insert(last_.end(), t.dim, t.dim + t.rank);
+    }
+
+private:
+    std::mutex mutex_;
+    std::vector<int64_t> last_;
+};
+
+}  // namespace vks::cpu
+
 struct vks_kernel {
     vks_device* device = nullptr;
     const vks::cpu::Op* op = nullptr;
@@ -41,6 +74,7 @@ struct vks_kernel {
     std::vector<vks::cpu::Arg> args;   // constants bound, the others at their maximum extents
     std::vector<vks_tensor> declared;  // of each argument, as prepared
     std::vector<uint32_t> given;       // indices of the arguments that come with the launch
+    mutable vks::cpu::Accepted accepted;
 };
 
 struct vks_stream {

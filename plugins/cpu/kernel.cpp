@@ -137,6 +137,9 @@ vks_status prepare(vks_device& device, const vks_op& op, std::unique_ptr<vks_ker
         made->args[i].data = locate(device, op.args[i], resolved.op->id, error);
         if (!made->args[i].data) return VKS_INVALID;
     }
+    size_t extents = 0;
+    for (const uint32_t i : made->given) extents += op.args[i].rank;
+    made->accepted.reserve(extents);
     kernel = std::move(made);
     return VKS_OK;
 }
@@ -161,9 +164,12 @@ vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor
         if (!args[slot].data) return VKS_INVALID;
     }
     // With the actual dims, the check also says whether they agree with each other.
-    const Signature signature{{args, kernel.params.data(), kernel.op->params_size}, stream.device->pool.threads()};
-    if (const std::string text = kernel.op->check(signature); !text.empty()) {
-        return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
+    if (!kernel.accepted.known({given, count})) {
+        const Signature signature{{args, kernel.params.data(), kernel.op->params_size}, stream.device->pool.threads()};
+        if (const std::string text = kernel.op->check(signature); !text.empty()) {
+            return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
+        }
+        kernel.accepted.remember({given, count});
     }
     std::byte* space = nullptr;
     if (kernel.scratch_bytes != 0) {
