@@ -75,18 +75,25 @@ struct Fresh {
     }
 };
 
-// Fetches rows of w into L1 and finds the pages of rows far behind them. After the head's last row comes the next
-// head's first.
+// Brings rows of w into L1 by reading them, in memory's order: CPUs' own prefetchers follow that, and don't follow
+// requests for lines. Asks for what comes Fetch::ahead bytes later and finds the pages of rows far behind that. After
+// the head's last row comes the next head's first, if there is one.
 template <class W>
 void fetch_rows(const Absorb& a, int64_t from, int64_t to) {
-    constexpr int64_t kPagesAhead = 2 * kGroup;
+    constexpr int64_t kPagesAhead = 2 * kGroup, kBytes = sizeof(W);
     const auto row = [&a](int64_t d) {
         const int64_t index = d < a.nope ? d : d - a.nope + a.head_rows;
-        return reinterpret_cast<const char*>(static_cast<const W*>(a.w.row(index).data) + a.column);
+        return reinterpret_cast<const char*>(a.w.data) + (index * a.w.stride + a.column) * kBytes;
     };
+    const Fetch to_cache(a.threads);
+    const int64_t rows_ahead = to_cache.ahead / (a.w.stride * kBytes);
+    to = std::min(to, a.last ? a.nope : 2 * a.nope);
     for (; from < to; ++from) {
-        const char* p = row(from);
-        for (int64_t i = 0; i < a.columns * static_cast<int64_t>(sizeof(W)); i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
+        const char *p = row(from), *ahead = row(from + rows_ahead);
+        for (int64_t i = 0; i < a.columns * kBytes; i += 64) {
+            static_cast<void>(static_cast<const volatile char*>(p)[i]);
+            to_cache.line(ahead + i);
+        }
         _mm_prefetch(row(from + kPagesAhead), _MM_HINT_T1);
     }
 }

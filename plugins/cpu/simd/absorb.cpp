@@ -73,6 +73,8 @@ void absorb(AbsorbKernel kernel, const Call& call) {
                     .nope = nope,
                     .rows = std::min(kAbsorbRows, x.rows() - row),
                     .head_rows = nope + int64_t{p.v},
+                    .last = h + 1 == heads,
+                    .threads = call.pool->threads(),
                     .column = part * width,
                     .columns = std::min(width, lora - part * width),
                     .y = y.out<std::byte>() + (row * y.dim[1] + h * lora) * dtype_bytes(y.dtype),

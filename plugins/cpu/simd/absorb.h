@@ -16,6 +16,8 @@ struct Absorb {
     Rows w;  // row 0 is the head's first
     int64_t nope, rows;
     int64_t head_rows;  // rows of w from a head to the next
+    bool last;          // no head comes after it
+    int threads;        // how many work on heads side by side
     int64_t column, columns;
     std::byte* y;  // row 0, column 0 of the head
     uint32_t y_dtype;

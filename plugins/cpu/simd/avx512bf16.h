@@ -13,6 +13,7 @@
 #endif
 #include <immintrin.h>
 #pragma GCC diagnostic pop
+#include <cpuid.h>
 
 #define VKS_AVX512BF16_SETS "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512bf16"
 #define VKS_AVX512BF16_PRAGMA(text) _Pragma(#text)
@@ -49,5 +50,19 @@ inline bool has_avx512bf16() {
     return false;
 #endif
 }
+
+#if VKS_AVX512BF16
+// AMD's family of this CPU as cpuid has it, for what depends on a microarchitecture and on no instruction set; another
+// vendor's is 0.
+inline int amd_family() {
+    static const unsigned family = [] {
+        unsigned a = 0, b = 0, c = 0, d = 0;
+        if (!__get_cpuid(0, &a, &b, &c, &d) || b != signature_AMD_ebx || !__get_cpuid(1, &a, &b, &c, &d)) return 0U;
+        return (a >> 8 & 15) + (a >> 20 & 255);
+    }();
+    return static_cast<int>(family);
+}
+constexpr int kZen5 = 0x1a;
+#endif
 
 }  // namespace vks::cpu::simd

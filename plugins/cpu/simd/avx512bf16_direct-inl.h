@@ -79,13 +79,42 @@ inline Path path(const Direct& d) {
     return {end, d.next.data ? static_cast<const char*>(d.next.data) - end : 0};
 }
 
+// Walks along rows of w, [first, last), with no division: which row of scales a row has changes every rows_per_scale.
+template <class W>
+struct Cursor {
+    const W* data;
+    const float* scale;
+    int64_t stride, scale_columns;
+    int64_t left, until_scale, rows_per_scale;
+
+    explicit Cursor(const Direct& d)
+        : stride(d.product->w.stride),
+          scale_columns(d.product->w.scale_columns),
+          left(d.last - d.first),
+          rows_per_scale(d.product->w.rows_per_scale) {
+        const RowRef row = d.product->w.row(d.first);
+        data = static_cast<const W*>(row.data);
+        scale = row.scale;
+        until_scale = rows_per_scale - (d.product->w.first + d.first) % rows_per_scale;
+    }
+    // To the next row; the last one stays.
+    void advance() {
+        if (--left <= 0) return;
+        data += stride;
+        if (scale && --until_scale == 0) {
+            scale += scale_columns;
+            until_scale = rows_per_scale;
+        }
+    }
+};
+
 // Columns whose sums over lanes are formed together.
 constexpr int kSums = 4;
 
-// to[m][at + n] = x[m] w[column + at + n]^T for n < N; past the last column, that one again.
+// to[m][at + n] = x[m] w[n]^T for the N rows of w from `rows` on.
 template <bool XScaled, class W, int M, int N>
-inline void direct_tile(const Direct& d, const Path& path, const uint16_t* const (&x)[M], int64_t column, int at,
-                        F32x16 (&to)[M][kSums]) {
+inline void direct_tile(const Direct& d, const Path& path, const Fetch& to_cache, const uint16_t* const (&x)[M],
+                        Cursor<W>& rows, int at, F32x16 (&to)[M][kSums]) {
     const Decoder decoder;
     const W* w[N];
     const char* ahead[N];
@@ -93,10 +122,10 @@ inline void direct_tile(const Direct& d, const Path& path, const uint16_t* const
     F32x16 total[M][N];
     VKS_AVX512BF16_UNROLL
     for (int n = 0; n < N; ++n) {
-        const RowRef row = d.product->w.row(std::min(column + at + n, d.last - 1));
-        w[n] = static_cast<const W*>(row.data);
-        scale[n] = row.scale;
-        ahead[n] = path.after(w[n], kAhead);
+        w[n] = rows.data;
+        scale[n] = rows.scale;
+        rows.advance();
+        ahead[n] = path.after(w[n], to_cache.ahead);
         find_pages(path.after(w[n], kPageAhead), d.k * static_cast<int64_t>(sizeof(W)));
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) total[m][n] = _mm512_setzero_ps();
@@ -107,8 +136,8 @@ inline void direct_tile(const Direct& d, const Path& path, const uint16_t* const
         VKS_AVX512BF16_UNROLL
         for (int n = 0; n < N; ++n) {
             v[n] = load_quad(w[n] + k, kScaleBlock, decoder);
-            fetch<W>(ahead[n] + k * static_cast<int64_t>(sizeof(W)));
-            fetch<W>(ahead[n] + (k + 64) * static_cast<int64_t>(sizeof(W)));
+            fetch<W>(to_cache, ahead[n] + k * static_cast<int64_t>(sizeof(W)));
+            fetch<W>(to_cache, ahead[n] + (k + 64) * static_cast<int64_t>(sizeof(W)));
         }
         add_block<XScaled>(d, v, scale, x, k, 4, total);
     }
@@ -134,10 +163,12 @@ void direct_rows(const Direct& d) {
     const Path way = path<W>(d);
     const int64_t scales = d.next.scale ? ((d.last - d.first) / kScaleBlock + 1) * p.w.scale_columns : 0;
     for (int64_t i = 0; i < scales; i += 16) _mm_prefetch(reinterpret_cast<const char*>(d.next.scale + i), _MM_HINT_T0);
+    const Fetch to_cache(d.threads);
+    Cursor<W> rows(d);
     for (int64_t column = d.first; column < d.last; column += kSums) {
         F32x16 total[M][kSums];
         VKS_AVX512BF16_UNROLL
-        for (int at = 0; at < kSums; at += kN) direct_tile<XScaled, W, M, kN>(d, way, x, column, at, total);
+        for (int at = 0; at < kSums; at += kN) direct_tile<XScaled, W, M, kN>(d, way, to_cache, x, rows, at, total);
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) {
             const __m128 s = sums(total[m][0], total[m][1], total[m][2], total[m][3]);

@@ -14,7 +14,7 @@ constexpr int64_t kPreparedBytes = int64_t{16} << 20;
 constexpr int64_t kPanelBytes = int64_t{512} << 10;
 constexpr int64_t kPanelRows = 64;
 // Bytes of w in a work item of `direct`: long enough to stream, short enough that threads finish together.
-constexpr int64_t kChunkMin = int64_t{8} << 10, kChunkMax = int64_t{128} << 10;
+constexpr int64_t kChunkMin = int64_t{8} << 10, kChunkMax = int64_t{32} << 10;
 
 int64_t round_up(int64_t n, int64_t to) {
     return (n + to - 1) / to * to;
@@ -115,7 +115,7 @@ void Round::count_items() {
     for (int64_t i = 0; i < segments_; ++i) (scratch_.segments[i].direct ? direct : blocks) += 1;
     const int64_t columns = scratch_.segments[0].product->columns;
     const int64_t w_row = std::max<int64_t>(1, shape_.padded * dtype_bytes(scratch_.segments[0].product->w.dtype));
-    const int64_t even = (columns * direct + 8 * threads - 1) / (8 * threads);
+    const int64_t even = (columns * direct + 16 * threads - 1) / (16 * threads);
     chunk_ = round_up(std::clamp(even, kChunkMin / w_row + 1, kChunkMax / w_row + 1), g_.w_tile);
     chunks_ = (columns + chunk_ - 1) / chunk_;
     panels_ = (columns + shape_.panel - 1) / shape_.panel;
@@ -159,6 +159,7 @@ void Round::direct(const Segment& s, int64_t item) const {
     d.product = s.product;
     d.first = item * chunk_;
     d.last = std::min(d.first + chunk_, s.product->columns);
+    d.threads = pool_.threads();
     if (d.last < s.product->columns) {
         d.next = s.product->w.row(d.last);
     } else if (&s + 1 < scratch_.segments + segments_) {

@@ -56,6 +56,7 @@ struct Direct {
     int64_t k;
     const Product* product;
     int64_t first, last;  // columns of y
+    int threads;          // how many read their parts of w side by side
     RowRef next;          // what the same thread is likely to read after the last row; null: nothing known
 };
 

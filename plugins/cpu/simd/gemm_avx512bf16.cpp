@@ -47,16 +47,14 @@ inline Pair load_pair(const Bf16* p, int64_t n, const Decoder&) {
             n > 32 ? _mm512_maskz_loadu_epi16(first_words(n - 32), p + 32) : _mm512_setzero_si512()};
 }
 
-// Rows of w are read in memory's order. fetch() brings into L1 what will be read kAhead bytes later; the tables that
+// Rows of w are read in memory's order. fetch() asks for what will be read Fetch::ahead bytes later; the tables that
 // map it were walked by find_pages() when kPageAhead bytes were left: a fetch that has to wait for a walk comes too
-// late, and those behind it as well. Past the end of memory both do nothing. Measured with one row of x from a mapped
-// file (4 KiB pages), one core and two, GB/s: fetched into L2 27 and 54, into L1 32 and 61, with pages found too 38 and
-// 75; plain loads of the same memory 33 and 67.
-constexpr int64_t kAhead = 8192, kPageAhead = 24576, kPage = 4096;
+// late, and those behind it as well. Past the end of memory both do nothing.
+constexpr int64_t kPageAhead = 24576, kPage = 4096;
 template <class T>
-inline void fetch(const char* p) {
-    _mm_prefetch(p, _MM_HINT_T0);
-    if constexpr (sizeof(T) > 1) _mm_prefetch(p + 64, _MM_HINT_T0);
+inline void fetch(const Fetch& to, const char* p) {
+    to.line(p);
+    if constexpr (sizeof(T) > 1) to.line(p + 64);
 }
 inline void find_pages(const char* p, int64_t bytes) {
     for (int64_t i = 0; i < bytes; i += kPage) _mm_prefetch(p + i, _MM_HINT_T1);
@@ -64,20 +62,21 @@ inline void find_pages(const char* p, int64_t bytes) {
 
 // ---- pack
 
-template <bool Fetch, class T, int N>
+template <bool Ahead, class T, int N>
 void pack_rows(const RowRef* rows, int64_t k, void* to) {
     const Decoder decoder;
+    const Fetch to_cache(1);
     for (int n = 0; n < N; ++n) {  // a row after the other, in memory's order
         auto* out = static_cast<uint16_t*>(to) + n * kWidth;
         const T* from = static_cast<const T*>(rows[n].data);
-        if (Fetch && from) {
+        if (Ahead && from) {
             find_pages(reinterpret_cast<const char*>(from) + kPageAhead, k * static_cast<int64_t>(sizeof(T)));
         }
         for (int64_t i = 0; i < k; i += kGranule, out += N * kGranule) {
             Pair v = {_mm512_setzero_si512(), _mm512_setzero_si512()};
             if (from) {
                 v = load_pair(from + i, k - i, decoder);
-                if constexpr (Fetch) fetch<T>(reinterpret_cast<const char*>(from + i) + kAhead);
+                if constexpr (Ahead) fetch<T>(to_cache, reinterpret_cast<const char*>(from + i) + to_cache.ahead);
             }
             _mm512_store_si512(out, v.first);
             _mm512_store_si512(out + N * kWidth, v.second);
