@@ -3,7 +3,8 @@
 // acc = fma(partial, w_scale * x_scale, acc).
 //
 // The fma shares its ports with vdpbf16ps, so that 4 of 5 instructions at most are products of e4m3 weights. Measured
-// on one Zen 5 core (500 to 537 GFLOP/s), 512 rows of x: 340 GFLOP/s, with scaled x 279; bf16 weights 395.
+// on one Zen 4 core (227 to 235 GFLOP/s), x and w in L2: 174 to 181 GFLOP/s; on one Zen 5 core (500 to 537), 512 rows of
+// x, an earlier version: 340, with scaled x 279; bf16 weights 395.
 #include "plugins/cpu/simd/gemm_avx512bf16.h"
 
 #include <algorithm>
@@ -24,7 +25,7 @@ constexpr int64_t kScaleBlock = 128;
 constexpr int kGranule = 64;
 constexpr int kXTile = 6, kXHalf = 3, kWTile = 4;
 constexpr int kXBlock = 12, kColumns = 16;
-constexpr int kKBlock = 16;  // vectors of k between two visits of a tile's accumulators
+constexpr int kKBlock = 32;  // vectors of k between two visits of a tile's accumulators
 
 constexpr int64_t padded(int64_t k) {
     return (k + kGranule - 1) / kGranule * kGranule;
@@ -134,6 +135,14 @@ inline void store_tile(const F32x16 (&c)[Rows][kWTile], float* acc) {
     }
 }
 
+// y[Rows][kWTile], kColumns apart: the sums over lanes.
+template <int Rows>
+inline void sum_tile(const F32x16 (&c)[Rows][kWTile], float* y) {
+    static_assert(kWTile == 4);
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < Rows; ++i) _mm_storeu_ps(y + i * kColumns, sums(c[i][0], c[i][1], c[i][2], c[i][3]));
+}
+
 template <int Rows>
 inline void step_tile(F32x16 (&c)[Rows][kWTile], const uint16_t* x, const uint16_t* w) {
     // Loads of the next step, moved up here, would displace accumulators: 24 and a step's operands are all there is
@@ -150,12 +159,20 @@ inline void step_tile(F32x16 (&c)[Rows][kWTile], const uint16_t* x, const uint16
     }
 }
 
-// acc[kXTile][kWTile] += x w^T over `count` vectors of k; acc starts at zero when `fresh`.
-void multiply_tile(const uint16_t* x, const uint16_t* w, int64_t count, float* acc, bool fresh) {
+// A visit of a tile: which part of k, where its accumulators are kept between visits, where its outputs belong.
+struct Visit {
+    int64_t count;  // vectors of k
+    bool first, last;
+    float* acc;  // [rows of the tile, kWTile] vectors
+    float* y;    // [rows of the tile, kColumns]
+};
+
+// A tile without scales: acc += x w^T.
+void multiply_tile(const uint16_t* x, const uint16_t* w, const Visit& visit) {
     F32x16 c[kXTile][kWTile];
-    load_tile(c, acc, fresh);
-    for (int64_t s = 0; s < count; ++s, x += kXTile * kWidth, w += kWTile * kWidth) step_tile(c, x, w);
-    store_tile(c, acc);
+    load_tile(c, visit.acc, visit.first);
+    for (int64_t s = 0; s < visit.count; ++s, x += kXTile * kWidth, w += kWTile * kWidth) step_tile(c, x, w);
+    visit.last ? sum_tile(c, visit.y) : store_tile(c, visit.acc);
 }
 
 // Scales of kKBlock vectors of k: a tile's rows side by side.
@@ -170,16 +187,17 @@ void gather_scales(const RowRef* rows, int64_t block, int64_t blocks, Scales<N>&
 }
 
 // Half of a tile with scaled blocks of up to 128: acc = fma(x w^T, w_scale * x_scale, acc), block after block. Halves,
-// so that sums of a block and of all have room in registers: stores of accumulators are what a core has least room for.
+// so that sums of a block and of all have room in registers: stores of accumulators are what a core has least room for,
+// so the last visit's sums over lanes are formed right there.
 template <bool XScaled>
-void multiply_half_scaled(const uint16_t* x, const uint16_t* w, int64_t count, float* acc, bool fresh,
-                          const Scales<kWTile>& w_scale, const Scales<kXTile>& x_scale, int row) {
+void multiply_half_scaled(const uint16_t* x, const uint16_t* w, const Visit& visit, const Scales<kWTile>& w_scale,
+                          const Scales<kXTile>& x_scale, int row) {
     F32x16 total[kXHalf][kWTile];
-    load_tile(total, acc, fresh);
-    for (int64_t block = 0; block * 4 < count; ++block) {
+    load_tile(total, visit.acc, visit.first);
+    for (int64_t block = 0; block * 4 < visit.count; ++block) {
         F32x16 c[kXHalf][kWTile];
-        load_tile(c, acc, true);
-        const int64_t steps = std::min<int64_t>(4, count - block * 4);
+        load_tile(c, visit.acc, true);
+        const int64_t steps = std::min<int64_t>(4, visit.count - block * 4);
         if (steps == 4) {
             VKS_AVX512BF16_UNROLL
             for (int s = 0; s < 4; ++s) step_tile(c, x + s * kXTile * kWidth, w + s * kWTile * kWidth);
@@ -198,28 +216,31 @@ void multiply_half_scaled(const uint16_t* x, const uint16_t* w, int64_t count, f
             }
         }
     }
-    store_tile(total, acc);
+    visit.last ? sum_tile(total, visit.y) : store_tile(total, visit.acc);
 }
 
-using Accumulators = float[kXBlock / kXTile][kColumns / kWTile][kXTile * kWTile * 16];
+// Of a block of rows and kColumns columns.
+struct Tiles {
+    alignas(64) float acc[kXBlock / kXTile][kColumns / kWTile][kXTile * kWTile * 16];
+    alignas(64) float y[kXBlock][kColumns];
+};
 
-void plain_columns(const Block& b, const uint16_t* w, int x_tiles, int w_tiles, Accumulators& acc) {
+void plain_columns(const Block& b, const uint16_t* w, int x_tiles, int w_tiles, Tiles& to) {
     const auto* x = static_cast<const uint16_t*>(b.x);
     const int64_t row = padded(b.k), vectors = row / kWidth;
     for (int64_t s = 0; s == 0 || s < vectors; s += kKBlock) {
         const int64_t count = std::min<int64_t>(kKBlock, vectors - s);
         for (int i = 0; i < x_tiles; ++i) {
             for (int j = 0; j < w_tiles; ++j) {
-                multiply_tile(x + kXTile * (i * row + s * kWidth), w + kWTile * (j * row + s * kWidth), count,
-                              acc[i][j], s == 0);
+                multiply_tile(x + kXTile * (i * row + s * kWidth), w + kWTile * (j * row + s * kWidth),
+                              {count, s == 0, s + count >= vectors, to.acc[i][j], &to.y[i * kXTile][j * kWTile]});
             }
         }
     }
 }
 
 template <bool XScaled>
-void scaled_columns(const Block& b, const uint16_t* w, const RowRef* w_rows, int x_tiles, int w_tiles,
-                    Accumulators& acc) {
+void scaled_columns(const Block& b, const uint16_t* w, const RowRef* w_rows, int x_tiles, int w_tiles, Tiles& to) {
     const auto* x = static_cast<const uint16_t*>(b.x);
     const int64_t row = padded(b.k), vectors = row / kWidth;
     Scales<kWTile> w_scale[kColumns / kWTile];
@@ -231,9 +252,11 @@ void scaled_columns(const Block& b, const uint16_t* w, const RowRef* w_rows, int
             if constexpr (XScaled) gather_scales(b.x_rows + i * kXTile, s / 4, blocks, x_scale);
             for (int j = 0; j < w_tiles; ++j) {
                 for (int half = 0; half < kXTile; half += kXHalf) {
-                    multiply_half_scaled<XScaled>(x + kXTile * (i * row + s * kWidth) + half * kWidth,
-                                                  w + kWTile * (j * row + s * kWidth), count,
-                                                  acc[i][j] + half * kWTile * 16, s == 0, w_scale[j], x_scale, half);
+                    multiply_half_scaled<XScaled>(
+                        x + kXTile * (i * row + s * kWidth) + half * kWidth, w + kWTile * (j * row + s * kWidth),
+                        {count, s == 0, s + count >= vectors, to.acc[i][j] + half * kWTile * 16,
+                         &to.y[i * kXTile + half][j * kWTile]},
+                        w_scale[j], x_scale, half);
                 }
             }
         }
@@ -243,28 +266,21 @@ void scaled_columns(const Block& b, const uint16_t* w, const RowRef* w_rows, int
 // kColumns columns at a time: their accumulators and their part of w stay in L1.
 template <class W>
 void block(const Block& b) {
-    alignas(64) Accumulators acc;
+    Tiles tiles;
     const int64_t row_bytes = b.y_stride * (b.y_dtype == VKS_F32 ? 4 : 2);
     const int x_tiles = (b.rows + kXTile - 1) / kXTile;
     for (int first = 0; first < b.columns; first += kColumns) {
         const int columns = std::min(kColumns, b.columns - first), w_tiles = (columns + kWTile - 1) / kWTile;
         const uint16_t* w = static_cast<const uint16_t*>(b.w) + first * padded(b.k);
         if (sizeof(W) > 1) {
-            plain_columns(b, w, x_tiles, w_tiles, acc);
+            plain_columns(b, w, x_tiles, w_tiles, tiles);
         } else if (b.x_scaled) {
-            scaled_columns<true>(b, w, b.w_rows + first, x_tiles, w_tiles, acc);
+            scaled_columns<true>(b, w, b.w_rows + first, x_tiles, w_tiles, tiles);
         } else {
-            scaled_columns<false>(b, w, b.w_rows + first, x_tiles, w_tiles, acc);
+            scaled_columns<false>(b, w, b.w_rows + first, x_tiles, w_tiles, tiles);
         }
         for (int r = 0; r < b.rows; ++r) {
-            __m128 s[kColumns / kWTile] = {};
-            for (int j = 0; j < w_tiles; ++j) {
-                const float* a = acc[r / kXTile][j] + r % kXTile * kWTile * 16;
-                s[j] = sums(_mm512_load_ps(a), _mm512_load_ps(a + 16), _mm512_load_ps(a + 32), _mm512_load_ps(a + 48));
-            }
-            const __m256 low = _mm256_set_m128(s[1], s[0]), high = _mm256_set_m128(s[3], s[2]);
-            put(_mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1), b.y + r * row_bytes, b.y_dtype, first,
-                columns);
+            put(_mm512_load_ps(tiles.y[r]), b.y + r * row_bytes, b.y_dtype, first, columns);
         }
     }
 }
