@@ -2,8 +2,8 @@
 //
 // A token's cache rows, counted from its span's first, are cut into splits of kSplit. A split's result stands alone:
 // per head the largest score, the sum of exponentials and the unnormalised output; on AVX512_BF16 of all its rows at
-// once, elsewhere kTile rows at a time with a running maximum. Results are merged in ascending order. Who computes a split, and beside which others, changes
-// nothing in that, so a token's bits depend on its span's rows alone.
+// once, elsewhere kTile rows at a time with a running maximum. Results are merged in ascending order. Who computes a
+// split, and beside which others, changes nothing in that, so a token's bits depend on its span's rows alone.
 #pragma once
 #include "plugins/cpu/op.h"
 
