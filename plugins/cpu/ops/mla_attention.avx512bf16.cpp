@@ -108,8 +108,9 @@ inline void score_tile(const Space& space, const uint16_t* c, float scale, float
     const uint32_t* q = space.q;
     // The next split's rows, where they are in place: a line for each step, since a burst of prefetches waits.
     const uint16_t* ahead = c + kSplit * space.row;
+    const Fetch to_cache(1);  // memory has time for them: several threads are no reason not to ask
     for (int64_t k = 0; k < space.row; k += 2, q += kLanes) {
-        if constexpr (R == kRows) _mm_prefetch(reinterpret_cast<const char*>(ahead + k * kRows), _MM_HINT_T0);
+        if constexpr (R == kRows) to_cache.line(reinterpret_cast<const char*>(ahead + k * kRows));
         const Bits query = _mm512_loadu_si512(q);
         VKS_AVX512BF16_UNROLL
         for (int j = 0; j < R; ++j) {
