@@ -308,19 +308,25 @@ void attend() {
     uint at = next_tile(0, tokens);
     if (SPLITS > 1u && at == NONE) return;
     begin(first_row);
-    // No plain while: Mesa 26's llvmpipe runs a loop's body even where no invocation is to, and then reads by a
-    // descriptor that none has set.
-    if (at != NONE) do {
-        find_entries(at, last);
-        scores(first_row);
-        if (LANES == 1u) {
+    if (LANES == 1u) {
+        // No plain while: Mesa 26's llvmpipe runs a loop's body even where no invocation enters it, and then reads by a
+        // descriptor that none has set. An if it skips.
+        if (at != NONE) do {
+            find_entries(at, last);
+            scores(first_row);
             weigh_alone(at);
-        } else {
+            add_latents(at);
+            at = next_tile(at + TILE, tokens);
+        } while (at != NONE);
+    } else {
+        while (at != NONE) {
+            find_entries(at, last);
+            scores(first_row);
             find_entries(weigh_together(at), last);
+            add_latents(at);
+            at = next_tile(at + TILE, tokens);
         }
-        add_latents(at);
-        at = next_tile(at + TILE, tokens);
-    } while (at != NONE);
+    }
     finish(first_row);
 }
 #endif
