@@ -3,8 +3,8 @@
 // acc = fma(partial, w_scale * x_scale, acc).
 //
 // The fma shares its ports with vdpbf16ps, so that 4 of 5 instructions at most are products of e4m3 weights. Measured
-// on one Zen 4 core (227 to 235 GFLOP/s), x and w in L2: 174 to 181 GFLOP/s; on one Zen 5 core (500 to 537), 512 rows
-// of x, an earlier version: 340, with scaled x 279; bf16 weights 395.
+// by `bench ops`, 512 rows of x: one Zen 4 core (236 GFLOP/s) 130 to 161; one Zen 5 core (500 to 537), an earlier
+// version, 340, with scaled x 279, bf16 weights 395.
 #include "plugins/cpu/simd/gemm_avx512bf16.h"
 
 #include <algorithm>
