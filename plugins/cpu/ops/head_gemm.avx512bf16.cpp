@@ -22,29 +22,44 @@ VKS_AVX512BF16_BEGIN
 // A register tile: tokens by vectors of 16 columns.
 constexpr int kRows = 6, kVectors = 4;
 constexpr int64_t kColumns = 16 * kVectors;
-constexpr int64_t kFresh = 3;
 static_assert(kAbsorbColumns == kColumns);
 
-// 64 columns of two rows as four vectors of (upper row, lower row) pairs; n < 64 at the rows' end.
+// 64 columns of a row of w as they are in memory; n < 64 at the row's end.
+template <class W>
+struct Raw;
+template <>
+struct Raw<F8> {
+    Bits codes;
+};
+template <>
+struct Raw<Bf16> {
+    Bits half[2];
+};
+inline void load(Raw<F8>& raw, const F8* p, int64_t n) {
+    raw.codes = _mm512_maskz_loadu_epi8(first_bytes(n), p);
+}
+inline void load(Raw<Bf16>& raw, const Bf16* p, int64_t n) {
+    raw.half[0] = _mm512_maskz_loadu_epi16(first_words(n), p);
+    raw.half[1] = _mm512_maskz_loadu_epi16(first_words(n - 32), p + 32);
+}
+
+// Two rows' 64 columns as four vectors of (upper row, lower row) pairs.
 struct Pairs {
     Bits v[kVectors];
 };
-inline Bits load_codes(const F8* p, int64_t n) {
+inline Pairs pair_rows(const Raw<F8>& upper, const Raw<F8>& lower, const Decoder& decoder) {
     // Unpacking works within 128-bit lanes: lane b is given dwords b, b+4, b+8, b+12, of which it makes b's quarter of
     // each result.
     const Bits order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    return _mm512_permutexvar_epi32(order, _mm512_maskz_loadu_epi8(first_bytes(n), p));
-}
-inline Pairs pair_rows(const F8* upper, const F8* lower, int64_t n, const Decoder& decoder) {
     Bits low[2], high[2];
-    decoder.bytes(load_codes(upper, n), low[0], high[0]);
-    decoder.bytes(lower ? load_codes(lower, n) : _mm512_setzero_si512(), low[1], high[1]);
+    decoder.bytes(_mm512_permutexvar_epi32(order, upper.codes), low[0], high[0]);
+    decoder.bytes(_mm512_permutexvar_epi32(order, lower.codes), low[1], high[1]);
     const Bits upper0 = _mm512_unpacklo_epi8(low[0], high[0]), upper1 = _mm512_unpackhi_epi8(low[0], high[0]);
     const Bits lower0 = _mm512_unpacklo_epi8(low[1], high[1]), lower1 = _mm512_unpackhi_epi8(low[1], high[1]);
     return {{_mm512_unpacklo_epi16(upper0, lower0), _mm512_unpackhi_epi16(upper0, lower0),
              _mm512_unpacklo_epi16(upper1, lower1), _mm512_unpackhi_epi16(upper1, lower1)}};
 }
-inline Pairs pair_rows(const Bf16* upper, const Bf16* lower, int64_t n, const Decoder&) {
+inline Pairs pair_rows(const Raw<Bf16>& upper, const Raw<Bf16>& lower, const Decoder&) {
     // Word i of the one, word i of the other, for the first and the second half.
     const Bits counts = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
                                          5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
@@ -52,60 +67,48 @@ inline Pairs pair_rows(const Bf16* upper, const Bf16* lower, int64_t n, const De
     Pairs pairs;
     VKS_AVX512BF16_UNROLL
     for (int half = 0; half < 2; ++half) {
-        const __mmask32 mask = first_words(n - 32 * half);
-        const Bits a = _mm512_maskz_loadu_epi16(mask, upper + 32 * half);
-        const Bits b = lower ? _mm512_maskz_loadu_epi16(mask, lower + 32 * half) : _mm512_setzero_si512();
-        pairs.v[2 * half] = _mm512_permutex2var_epi16(a, counts, b);
-        pairs.v[2 * half + 1] = _mm512_permutex2var_epi16(a, second, b);
+        pairs.v[2 * half] = _mm512_permutex2var_epi16(upper.half[half], counts, lower.half[half]);
+        pairs.v[2 * half + 1] = _mm512_permutex2var_epi16(upper.half[half], second, lower.half[half]);
     }
     return pairs;
 }
 
-// A group's rows as they are in w, 64 columns from `first` on of rows 2i and 2i + 1.
-template <class W>
-struct Fresh {
-    const W* first;
-    int64_t stride, count, columns;
-    Decoder decoder;
+// What to ask for while rows are read: those some KiB behind them, which after the head's last row are the next head's.
+class Ahead {
+public:
+    Ahead(const Absorb& a, int64_t element)
+        : fetch_(a.threads),
+          data_(reinterpret_cast<const char*>(a.w.data) + a.column * element),
+          stride_(a.w.stride * element),
+          rows_(fetch_.ahead / stride_),
+          nope_(a.nope),
+          end_(a.last ? a.nope : 2 * a.nope),
+          gap_(a.head_rows - a.nope) {}
 
-    Pairs operator()(int64_t i) const {
-        const W* upper = first + 2 * i * stride;
-        const W* lower = 2 * i + 1 < count ? upper + stride : nullptr;
-        return pair_rows(upper, lower, columns, decoder);
+    // For row d; itself, where nothing is known to come.
+    const char* row(int64_t d) const {
+        const int64_t behind = d + rows_ < end_ ? d + rows_ : d;
+        return data_ + (behind < nope_ ? behind : behind + gap_) * stride_;
     }
-};
-
-// Brings rows of w into L1 by reading them, in memory's order: CPUs' own prefetchers follow that, and don't follow
-// requests for lines. Asks for what comes Fetch::ahead bytes later and finds the pages of rows far behind that. After
-// the head's last row comes the next head's first, if there is one.
-template <class W>
-void fetch_rows(const Absorb& a, int64_t from, int64_t to) {
-    constexpr int64_t kPagesAhead = 2 * kGroup, kBytes = sizeof(W);
-    const auto row = [&a](int64_t d) {
-        const int64_t index = d < a.nope ? d : d - a.nope + a.head_rows;
-        return reinterpret_cast<const char*>(a.w.data) + (index * a.w.stride + a.column) * kBytes;
-    };
-    const Fetch to_cache(a.threads);
-    const int64_t rows_ahead = to_cache.ahead / (a.w.stride * kBytes);
-    to = std::min(to, a.last ? a.nope : 2 * a.nope);
-    for (; from < to; ++from) {
-        const char *p = row(from), *ahead = row(from + rows_ahead);
-        for (int64_t i = 0; i < a.columns * kBytes; i += 64) {
-            static_cast<void>(static_cast<const volatile char*>(p)[i]);
-            to_cache.line(ahead + i);
+    // V * 64 columns of such a row.
+    template <class W, int V>
+    void lines(const char* row, int64_t column) const {
+        constexpr int kLines = V * static_cast<int>(kColumns * sizeof(W)) / 64;
+        const char* p = row + column * static_cast<int64_t>(sizeof(W));
+        if (fetch_.into == Fetch::kL2) {
+            VKS_AVX512BF16_UNROLL
+            for (int i = 0; i < kLines; ++i) _mm_prefetch(p + 64 * i, _MM_HINT_T1);
+        } else if (fetch_.into == Fetch::kL1) {
+            VKS_AVX512BF16_UNROLL
+            for (int i = 0; i < kLines; ++i) _mm_prefetch(p + 64 * i, _MM_HINT_T0);
         }
-        _mm_prefetch(row(from + kPagesAhead), _MM_HINT_T1);
     }
-}
 
-// That group, `c` columns into the item's. It is worked on column by column, but memory likes its own order: with each
-// 64 columns goes a share of the rows behind the group.
-template <class W>
-Fresh<W> fresh_group(const Absorb& a, int64_t d, int64_t count, int64_t c) {
-    const int64_t end = std::min(c + kColumns, a.columns);
-    fetch_rows<W>(a, d + count + count * c / a.columns, d + count + count * end / a.columns);
-    return {static_cast<const W*>(a.w.row(d).data) + a.column + c, a.w.stride, count, a.columns - c, {}};
-}
+private:
+    Fetch fetch_;
+    const char* data_;
+    int64_t stride_, rows_, nope_, end_, gap_;
+};
 
 // The same decoded before: [pairs, stride] dwords.
 struct Decoded {
@@ -122,13 +125,22 @@ struct Decoded {
 
 template <class W>
 void decode(const Absorb& a, int64_t d, int64_t count, const AbsorbSpace& space) {
-    for (int64_t c = 0; c < a.columns; c += kColumns) {
-        const Fresh<W> fresh = fresh_group<W>(a, d, count, c);
-        for (int64_t i = 0; i < (count + 1) / 2; ++i) {
-            const Pairs pairs = fresh(i);
-            float* to = space.group + i * space.stride + c;
+    const Decoder decoder;
+    const Ahead ahead(a, sizeof(W));
+    const W* rows = static_cast<const W*>(a.w.row(d).data) + a.column;
+    for (int64_t i = 0; i < count; i += 2) {
+        const W* upper = rows + i * a.w.stride;
+        const char* behind = ahead.row(d + i);
+        float* to = space.group + i / 2 * space.stride;
+        for (int64_t c = 0; c < a.columns; c += kColumns) {
+            Raw<W> raw[2] = {};
+            load(raw[0], upper + c, a.columns - c);
+            if (i + 1 < count) load(raw[1], upper + a.w.stride + c, a.columns - c);
+            const Pairs pairs = pair_rows(raw[0], raw[1], decoder);
             VKS_AVX512BF16_UNROLL
-            for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(to + 16 * v, pairs.v[v]);
+            for (int v = 0; v < kVectors; ++v) _mm512_storeu_si512(to + c + 16 * v, pairs.v[v]);
+            ahead.lines<W, 1>(behind, c);
+            ahead.lines<W, 1>(behind + a.w.stride * static_cast<int64_t>(sizeof(W)), c);
         }
     }
 }
@@ -144,8 +156,8 @@ struct Tile {
 };
 
 // sums[M, 64] += scale * x[M, pairs] w[pairs, 64]
-template <int M, class Source>
-void accumulate(const Tile& t, const Source& source) {
+template <int M>
+void accumulate(const Tile& t, const Decoded& source) {
     F32x16 acc[M][kVectors];
     VKS_AVX512BF16_UNROLL
     for (int m = 0; m < M; ++m) {
@@ -171,8 +183,7 @@ void accumulate(const Tile& t, const Source& source) {
     }
 }
 
-template <class Source>
-void accumulate_rows(int64_t rows, const Tile& t, const Source& source) {
+void accumulate_rows(int64_t rows, const Tile& t, const Decoded& source) {
     switch (rows) {
         case 1:
             return accumulate<1>(t, source);
@@ -216,38 +227,107 @@ void put_row(const float* sums, std::byte* y, uint32_t dtype, int64_t count) {
     }
 }
 
+// Up to three tokens, during whose products memory is waited for: rows are read one after the other, as they lie there,
+// for no CPU looks ahead well of what is read column by column. Between a group's pairs of rows its sums are in L1.
+// group[M, V * 64] += x's pair times rows d and d + 1 of w, columns from c on.
+template <class W, int M, int V>
+inline void add_pair(const Absorb& a, const AbsorbSpace& space, const Ahead& ahead, int64_t d, int64_t pair,
+                     int64_t c) {
+    const Decoder decoder;
+    const W* upper = reinterpret_cast<const W*>(a.w.data) + d * a.w.stride + a.column + c;
+    const W* lower = upper + a.w.stride;
+    Raw<W> first[V];
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < V; ++i) load(first[i], upper + i * kColumns, kColumns);
+    ahead.lines<W, V>(ahead.row(d), c);
+    ahead.lines<W, V>(ahead.row(d + 1), c);
+    Bits x[M];
+    VKS_AVX512BF16_UNROLL
+    for (int m = 0; m < M; ++m) {
+        x[m] = _mm512_set1_epi32(reinterpret_cast<const int*>(space.x + m * space.x_stride)[pair]);
+    }
+    float* group = space.group + c;
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < V; ++i) {
+        Raw<W> second;
+        load(second, lower + i * kColumns, kColumns);
+        const Pairs w = pair_rows(first[i], second, decoder);
+        VKS_AVX512BF16_UNROLL
+        for (int m = 0; m < M; ++m) {
+            VKS_AVX512BF16_UNROLL
+            for (int v = 0; v < kVectors; ++v) {
+                float* to = group + m * space.stride + i * kColumns + 16 * v;
+                _mm512_storeu_ps(to, dot2(_mm512_loadu_ps(to), x[m], w.v[v]));
+            }
+        }
+    }
+}
+
+// Columns from c on, as many as V * 64 goes into. Returns where they end.
+template <class W, int M, int V>
+int64_t add_columns(const Absorb& a, const AbsorbSpace& space, int64_t d, int64_t count, int64_t pair, int64_t c) {
+    const Ahead ahead(a, sizeof(W));
+    for (; c + V * kColumns <= a.columns; c += V * kColumns) {
+        for (int64_t i = 0; i < count; i += 2) add_pair<W, M, V>(a, space, ahead, d + i, pair + i / 2, c);
+    }
+    return c;
+}
+
+template <class W, int M>
+void add_group(const Absorb& a, const AbsorbSpace& space, int64_t d, int64_t count, int64_t pair) {
+    std::memset(space.group, 0, static_cast<size_t>(M * space.stride) * sizeof(float));
+    add_columns<W, M, 2>(a, space, d, count, pair, add_columns<W, M, 8>(a, space, d, count, pair, 0));
+    const float* scales = a.w.row(d).scale;
+    for (int64_t c = 0; c < a.columns; c += kColumns) {
+        const F32x16 scale = _mm512_set1_ps(scales ? scales[(a.column + c) / kBlock] : 1.0f);
+        for (int m = 0; m < M; ++m) {
+            const float* group = space.group + m * space.stride + c;
+            float* sums = space.sums + m * space.stride + c;
+            VKS_AVX512BF16_UNROLL
+            for (int v = 0; v < kColumns; v += 16) {
+                const F32x16 before = _mm512_loadu_ps(sums + v);
+                _mm512_storeu_ps(sums + v, _mm512_fmadd_ps(_mm512_loadu_ps(group + v), scale, before));
+            }
+        }
+    }
+}
+
+// More tokens: the group is decoded once.
+template <class W>
+void add_decoded(const Absorb& a, const AbsorbSpace& space, int64_t d, int64_t count, int64_t pair) {
+    decode<W>(a, d, count, space);
+    const float* scales = a.w.row(d).scale;
+    for (int64_t t = 0; t < a.rows; t += kRows) {
+        Tile tile = {.x = reinterpret_cast<const uint32_t*>(space.x + t * space.x_stride) + pair,
+                     .x_stride = space.x_stride,
+                     .sums = nullptr,
+                     .stride = space.stride,
+                     .pairs = (count + 1) / 2,
+                     .scale = 1.0f};
+        for (int64_t c = 0; c < a.columns; c += kColumns) {
+            tile.sums = space.sums + t * space.stride + c;
+            if (scales) tile.scale = scales[(a.column + c) / a.w.rows_per_scale];
+            accumulate_rows(a.rows - t, tile, {space.group + c, space.stride});
+        }
+    }
+}
+
 template <class W>
 void absorb_head(const Absorb& a) {
     const AbsorbSpace space(a);
     copy_x(a, space);
     std::memset(space.sums, 0, static_cast<size_t>(a.rows * space.stride) * sizeof(float));
-    fetch_rows<W>(a, 0, absorb_group(a, 0));
+    const bool whole = a.columns % kBlock == 0 && a.nope % 2 == 0 && a.w.first % 2 == 0;
+    const auto add = !whole || a.rows > 3 ? add_decoded<W>
+                     : a.rows == 1        ? add_group<W, 1>
+                     : a.rows == 2        ? add_group<W, 2>
+                                          : add_group<W, 3>;
     int64_t pair = 0;
     for (int64_t d = 0; d < a.nope;) {
-        const int64_t count = absorb_group(a, d), pairs = (count + 1) / 2;
-        // Up to kFresh tokens are served while a row is being decoded; for more it is done beforehand, once.
-        const bool fresh = a.rows <= kFresh;
-        if (!fresh) decode<W>(a, d, count, space);
-        const float* scales = a.w.row(d).scale;
-        for (int64_t t = 0; t < a.rows; t += kRows) {
-            Tile tile = {.x = reinterpret_cast<const uint32_t*>(space.x + t * space.x_stride) + pair,
-                         .x_stride = space.x_stride,
-                         .sums = nullptr,
-                         .stride = space.stride,
-                         .pairs = pairs,
-                         .scale = 1.0f};
-            for (int64_t c = 0; c < a.columns; c += kColumns) {
-                tile.sums = space.sums + t * space.stride + c;
-                if (scales) tile.scale = scales[(a.column + c) / a.w.rows_per_scale];
-                if (fresh) {
-                    accumulate_rows(a.rows, tile, fresh_group<W>(a, d, count, c));
-                } else {
-                    accumulate_rows(a.rows - t, tile, Decoded{space.group + c, space.stride});
-                }
-            }
-        }
+        const int64_t count = absorb_group(a, d);
+        add(a, space, d, count, pair);
         d += count;
-        pair += pairs;
+        pair += (count + 1) / 2;
     }
     const int64_t y_bytes = a.y_dtype == VKS_F32 ? 4 : 2;
     for (int64_t t = 0; t < a.rows; ++t) {
