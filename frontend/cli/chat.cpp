@@ -152,7 +152,7 @@ Status run_chat(const ChatArgs& args) {
     EngineOptions engine = engine_options(args.common);
     engine.context = context;
     engine.chunk = args.chunk.value_or(engine.chunk);
-    const bool row_bits = args.mtp.by_default(engine) && runtime->row_bits(engine.placement);
+    const bool row_bits = args.mtp.by_default(engine) && runtime->row_bits(engine.placement, kMostAutoDrafts + 1);
     VKS_ASSIGN(SpeculationOptions speculation, speculation_options(args.mtp, *runtime->checkpoint(), row_bits, engine));
     VKS_TRY(runtime->start(engine));
     runtime->print_warnings();

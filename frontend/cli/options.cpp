@@ -13,7 +13,7 @@
 namespace vks {
 namespace {
 
-constexpr int64_t kMostDrafts = 16, kMostAutoDrafts = 4;
+constexpr int64_t kMostDrafts = 16;
 
 // An option whose value is one of two words; `target` becomes whether it is the second.
 void add_choice(CLI::App& app, const std::string& name, const std::string& first, const std::string& second,

@@ -67,6 +67,9 @@ struct MtpArgs {
     bool by_default(const EngineOptions& engine) const { return !drafts && !rejection && engine.memory.empty(); }
 };
 void add_mtp_options(CLI::App& app, MtpArgs& args);
+// The most drafts a step where nobody asked for a number.
+inline constexpr int64_t kMostAutoDrafts = 4;
+
 // What they mean for this model, on devices with or without vks.row_bits/1; `engine` gets the modules it takes.
 // Error: drafts without a module to make them.
 Result<SpeculationOptions> speculation_options(const MtpArgs& args, const Checkpoint& checkpoint, bool row_bits,

@@ -61,13 +61,13 @@ Registry& Runtime::registry() {
     return *registry_;
 }
 
-bool Runtime::row_bits(const Placement& placement) {
+bool Runtime::row_bits(const Placement& placement, int64_t rows) {
     std::vector<std::string> names = placement.backends;
     for (const auto& [op, backend] : placement.op_backend) names.push_back(backend);
     return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
         const auto entries = registry().select(name);
-        return entries && std::all_of(entries->begin(), entries->end(), [](const DeviceEntry* entry) {
-                   return promises_row_bits(*entry->plugin->table);
+        return entries && std::all_of(entries->begin(), entries->end(), [&](const DeviceEntry* entry) {
+                   return promises_row_bits(*entry->plugin->table, rows);
                });
     });
 }

@@ -22,8 +22,8 @@ public:
     // Opens the checkpoint and the tokenizer. `options` is borrowed.
     static Result<std::unique_ptr<Runtime>> open(const CommonOptions& options, TokenizerUse use);
 
-    // Whether all devices that `placement` names promise vks.row_bits/1. Loads plugins.
-    bool row_bits(const Placement& placement);
+    // Whether all devices that `placement` names promise vks.row_bits/1 for launches of up to `rows`. Loads plugins.
+    bool row_bits(const Placement& placement, int64_t rows);
     // Loads plugins and makes the engine; prints the plans under --explain. Context, chunk and outputs are the
     // caller's, in `engine`.
     Status start(const EngineOptions& wanted);

@@ -285,7 +285,9 @@ bool Engine::find_row_bits() const {
         if (device != single->devices[single->report[i].device].device) return false;
         used.insert(device);
     }
-    return std::all_of(used.begin(), used.end(), [](const Device* d) { return promises_row_bits(d->plugin()); });
+    return std::all_of(used.begin(), used.end(), [&](const Device* d) {
+        return promises_row_bits(d->plugin(), modules_[0].parts[kFew].max_tokens);
+    });
 }
 
 std::map<std::string, std::string> Engine::where() const {

@@ -13,8 +13,10 @@ std::string Placement::text() const {
     return text;
 }
 
-bool promises_row_bits(const vks_plugin& plugin) {
-    return find_extension(plugin, VKS_ROW_BITS_ID, sizeof(vks_row_bits)) != nullptr;
+bool promises_row_bits(const vks_plugin& plugin, int64_t rows) {
+    const auto* promise =
+        static_cast<const vks_row_bits*>(find_extension(plugin, VKS_ROW_BITS_ID, sizeof(vks_row_bits)));
+    return promise && uint64_t(rows) <= promise->rows();
 }
 
 Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,

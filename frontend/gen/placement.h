@@ -19,8 +19,8 @@ struct Placement {
     std::string text() const;
 };
 
-// Whether the plugin's devices keep a row's bits whatever else a launch has: vks.row_bits/1.
-bool promises_row_bits(const vks_plugin& plugin);
+// Whether the plugin's devices keep a row's bits whatever else a launch of up to `rows` rows has: vks.row_bits/1.
+bool promises_row_bits(const vks_plugin& plugin, int64_t rows);
 
 // Devices in the order of `backends`, then those that only op_backend names; opened with `open_options`. Errors are
 // kNoBackend and name `first_op`.

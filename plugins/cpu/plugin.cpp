@@ -10,6 +10,7 @@
 #include "plugins/cpu/device.h"
 #include "plugins/cpu/op_list.h"
 #include "plugins/cpu/probe.h"
+#include "plugins/cpu/simd/gemm.h"
 #include "plugins/cpu/targets.h"
 #include "plugins/cpu/threads.h"
 
@@ -64,7 +65,7 @@ void close(vks_device* device) noexcept {
     delete device;
 }
 
-constexpr vks_row_bits kRowBits = {sizeof(vks_row_bits)};
+constexpr vks_row_bits kRowBits = {sizeof(vks_row_bits), [] { return uint64_t{simd::kMaxDirect}; }};
 
 const void* extension(const char* id) noexcept {
     if (!id) return nullptr;

@@ -7,13 +7,14 @@
 namespace vks::cpu {
 namespace {
 
-enum { kX };
+enum { kX, kXScale, kW, kWScale, kY };
 
 const simd::GemmKernels* kernels(uint32_t x_dtype) {
     return simd::avx512bf16_kernels(x_dtype, VKS_F8_E4M3);
 }
+// Codes are also what f32 activations are quantised to, whose results keep their bits however many rows there are.
 bool usable(const Signature& s) {
-    return kernels(s.args[kX].dtype) != nullptr;
+    return (s.args[kX].dtype == VKS_BF16 || s.args[kY].dtype == VKS_BF16) && kernels(s.args[kX].dtype) != nullptr;
 }
 uint64_t scratch(const Signature& s) {
     return simd::fp8_gemm_scratch(*kernels(s.args[kX].dtype), s);

@@ -13,8 +13,9 @@ using args::grouped_gemm::kX;
 const simd::GemmKernels* kernels(std::span<const Arg> args) {
     return simd::avx512bf16_kernels(args[kX].dtype, args::grouped_gemm::any_weight(args).dtype);
 }
+// Codes are also what f32 activations are quantised to, whose results keep their bits however many rows there are.
 bool usable(const Signature& s) {
-    return kernels(s.args) != nullptr;
+    return (s.args[kX].dtype == VKS_BF16 || s.args.back().dtype == VKS_BF16) && kernels(s.args) != nullptr;
 }
 uint64_t scratch(const Signature& s) {
     return simd::grouped_gemm_scratch(*kernels(s.args), s);

@@ -108,6 +108,9 @@ struct Cursor {
     }
 };
 
+// The most rows of x at a time.
+constexpr int kGroup = 8;
+
 // Columns whose sums over lanes are formed together.
 constexpr int kSums = 4;
 
@@ -184,7 +187,7 @@ void direct_rows(const Direct& d) {
 }
 
 template <class W>
-void direct(const Direct& d) {
+void direct_group(const Direct& d) {
     switch (d.rows) {
         case 1:
             return direct_rows<W, 1>(d);
@@ -201,6 +204,24 @@ void direct(const Direct& d) {
         case 7:
             return direct_rows<W, 7>(d);
         default:
-            return direct_rows<W, 8>(d);
+            return direct_rows<W, kGroup>(d);
+    }
+}
+
+// More rows: in groups, for which w comes from memory once.
+template <class W>
+void direct(const Direct& d) {
+    if (d.rows <= kGroup) return direct_group<W>(d);
+    for (int first = 0; first < d.rows; first += kGroup) {
+        Direct group = d;
+        Product product = *d.product;
+        group.rows = std::min(kGroup, d.rows - first);
+        for (int i = 0; i < group.rows; ++i) {
+            group.x[i] = d.x[first + i];
+            group.x_scale[i] = d.x_scale[first + i];
+        }
+        product.y += first * product.y_stride * (product.y_dtype == VKS_F32 ? 4 : 2);
+        group.product = &product;
+        direct_group<W>(group);
     }
 }

@@ -87,7 +87,7 @@ private:
     int64_t chunk_ = 0, chunks_ = 0, panels_ = 0, parts_ = 1;
 };
 
-// Whether `direct` can read the rows of x where they are.
+// Whether rows of x can be read where they are.
 bool Round::in_place(const Product& p) const {
     if (p.x.dtype != g_.in_place || k_ % g_.granule != 0) return false;
     for (int64_t r = 0; r < p.rows; ++r) {
@@ -102,10 +102,10 @@ int64_t Round::take(const Product& p, int64_t row) {
     int64_t rows = p.rows - row;
     if (rows > room) rows = direct ? 0 : room / g_.x_block * g_.x_block;
     if (rows == 0) return 0;
-    const bool prepared = !direct || !in_place(p);
-    scratch_.segments[segments_++] = {&p, row, rows, slots_, units_, 0, direct, !prepared};
+    const bool as_it_is = tile == 1 && in_place(p);
+    scratch_.segments[segments_++] = {&p, row, rows, slots_, units_, 0, direct, as_it_is};
     slots_ += round_up(rows, tile);
-    if (prepared) units_ += round_up(rows, tile) / tile;
+    if (!direct || !as_it_is) units_ += round_up(rows, tile) / tile;
     return rows;
 }
 
@@ -144,7 +144,9 @@ void Round::prepare(int64_t unit) const {
     for (int64_t i = 0; i < tile; ++i) {
         refs[i] = first + i < s.rows ? s.product->x_row(s.row + first + i) : RowRef{};
     }
+    if (s.in_place) return;
     g_.pack_x(s.product->x.dtype, refs, static_cast<int>(tile), k_, prepared(s.slot + first));
+    if (tile == 1) refs->data = prepared(s.slot + first);
 }
 
 void Round::direct(const Segment& s, int64_t item) const {
@@ -189,8 +191,13 @@ void Round::block(const Segment& s, int64_t item, int worker) const {
         for (int64_t i = tile; i < tile + g_.w_tile; ++i) w_rows[i] = i < columns ? p.w.row(first + i) : RowRef{};
         g_.pack_w(w_rows + tile, k_, ahead, panel + tile * shape_.row_bytes);
     }
+    // While this panel is multiplied, the next one comes: the same thread's as a rule.
+    const bool last = first + columns >= p.columns, more = &s + 1 < scratch_.segments + segments_;
+    const RowRef next = last ? more ? (&s + 1)->product->w.row(0) : RowRef{} : p.w.row(first + columns);
+    const int64_t lines = next.data ? ahead / 64 : 0, blocks = (to - from + g_.x_block - 1) / g_.x_block;
+    const char* at = static_cast<const char*>(next.data);
     const int64_t y_bytes = dtype_bytes(p.y_dtype);
-    for (int64_t row = from; row < to; row += g_.x_block) {
+    for (int64_t row = from; row < to; row += g_.x_block, at += lines / blocks * 64) {
         g_.block({.x = prepared(s.slot + row),
                   .w = panel,
                   .x_rows = scratch_.refs + s.slot + row,
@@ -201,7 +208,9 @@ void Round::block(const Segment& s, int64_t item, int worker) const {
                   .k = k_,
                   .y = p.y + ((s.row + row) * p.y_stride + first) * y_bytes,
                   .y_stride = p.y_stride,
-                  .y_dtype = p.y_dtype});
+                  .y_dtype = p.y_dtype,
+                  .ahead = at,
+                  .lines = lines / blocks});
     }
 }
 

@@ -47,7 +47,7 @@ struct Product {
 };
 
 // The most rows of x that any `direct` takes.
-constexpr int kMaxDirect = 8;
+constexpr int kMaxDirect = 24;
 
 struct Direct {
     const void* x[kMaxDirect];         // prepared rows
@@ -63,7 +63,7 @@ struct Direct {
 struct Block {
     const void* x;  // tiles of prepared rows
     const void* w;
-    const RowRef* x_rows;  // scales as above
+    const RowRef* x_rows;  // scales as above, and with tiles of one row the rows, prepared or in place
     const RowRef* w_rows;
     bool x_scaled;  // x has scales; a row of zeros has none even then
     int rows, columns;
@@ -71,6 +71,8 @@ struct Block {
     std::byte* y;
     int64_t y_stride;
     uint32_t y_dtype;
+    const char* ahead;  // memory that is read next: there is time to fetch so many lines of 64 bytes into L2
+    int64_t lines;
 };
 
 // One instruction set's kernels for one w dtype. A prepared row is zero-padded to a multiple of `granule` elements.
