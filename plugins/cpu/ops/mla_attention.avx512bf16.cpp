@@ -23,6 +23,8 @@ VKS_AVX512BF16_BEGIN
 constexpr int kLanes = 16;
 // Register tiles: cache rows by kLanes heads for the scores, heads by kColumns columns for the output.
 constexpr int kRows = 16, kHeads = 8;
+// Cache rows whose scores are formed before their weighted sum: a tile of the softmax.
+constexpr int64_t kTileRows = 128;
 constexpr int64_t kColumns = kWidth;
 
 constexpr int64_t round_up(int64_t n, int64_t to) {
@@ -33,22 +35,24 @@ constexpr int64_t round_up(int64_t n, int64_t to) {
 struct Space {
     int64_t lora, rope, row;  // padded
     uint32_t* q;              // [row / 2, kLanes]: a pair of neighbours of each head's query
-    uint16_t* tile;           // [kSplit, row]
-    float* s;                 // [kSplit, kLanes]
-    uint32_t* p;              // [kSplit / 2, kLanes]: weights of rows 2i and 2i+1
+    uint16_t* tile;           // [kTileRows, row]
+    float* s;                 // [kTileRows, kLanes]
+    uint32_t* p;              // [kTileRows / 2, kLanes]: weights of rows 2i and 2i+1
+    float* shrink;            // [kLanes]: what the tile's largest scores leave of the output so far
 
     Space(int64_t l, int64_t r, std::byte* scratch)
         : lora(round_up(l, kColumns)), rope(round_up(r, kWidth)), row(lora + rope) {
         q = reinterpret_cast<uint32_t*>(scratch);
         tile = reinterpret_cast<uint16_t*>(q + row / 2 * kLanes);
-        s = reinterpret_cast<float*>(tile + kSplit * row);
-        p = reinterpret_cast<uint32_t*>(s + kSplit * kLanes);
+        s = reinterpret_cast<float*>(tile + kTileRows * row);
+        p = reinterpret_cast<uint32_t*>(s + kTileRows * kLanes);
+        shrink = reinterpret_cast<float*>(p + kTileRows / 2 * kLanes);
     }
 };
 
 uint64_t scratch_bytes(int64_t, int64_t lora, int64_t rope) {
     const Space space(lora, rope, nullptr);
-    return static_cast<uint64_t>((kLanes + kSplit) * space.row * 2 + kSplit * kLanes * 4 + kSplit / 2 * kLanes * 4);
+    return static_cast<uint64_t>((kLanes + kTileRows) * space.row * 2 + (kTileRows + kTileRows / 2 + 1) * kLanes * 4);
 }
 
 void copy_padded(const void* from, int64_t n, int64_t padded, uint16_t* to) {
@@ -99,23 +103,24 @@ void spread(const std::byte* from, int64_t heads, int64_t n, int64_t padded, uin
     }
 }
 
-// s[j][h] = scale * q[h] . c[j] for R rows; c [R, row].
-template <int R>
+// s[j][h] = scale * q[h] . c[j] for R rows; c [R, row]. Row: that many elements, known beforehand, so that all rows are
+// at a distance from one address; or 0.
+template <int R, int64_t Row, bool IntoL1>
 inline void score_tile(const Space& space, const uint16_t* c, float scale, float* s) {
+    const int64_t row = Row != 0 ? Row : space.row;
     F32x16 acc[R];
     VKS_AVX512BF16_UNROLL
     for (int j = 0; j < R; ++j) acc[j] = _mm512_setzero_ps();
     const uint32_t* q = space.q;
-    // The next split's rows, where they are in place: a line for each step, since a burst of prefetches waits.
-    const uint16_t* ahead = c + kSplit * space.row;
-    const Fetch to_cache(1);  // memory has time for them: several threads are no reason not to ask
-    for (int64_t k = 0; k < space.row; k += 2, q += kLanes) {
-        if constexpr (R == kRows) to_cache.line(reinterpret_cast<const char*>(ahead + k * kRows));
+    // The next tile's rows, where they are in place: a line for each step, since a burst of prefetches waits.
+    const auto* ahead = reinterpret_cast<const char*>(c + kTileRows * row);
+    for (int64_t k = 0; k < row; k += 2, q += kLanes) {
+        if constexpr (R == kRows) _mm_prefetch(ahead + k * kRows * 2, IntoL1 ? _MM_HINT_T0 : _MM_HINT_T1);
         const Bits query = _mm512_loadu_si512(q);
         VKS_AVX512BF16_UNROLL
         for (int j = 0; j < R; ++j) {
             int32_t pair = 0;
-            std::memcpy(&pair, c + j * space.row + k, 4);
+            std::memcpy(&pair, c + j * row + k, 4);
             acc[j] = dot2(acc[j], query, _mm512_set1_epi32(pair));
         }
     }
@@ -123,13 +128,25 @@ inline void score_tile(const Space& space, const uint16_t* c, float scale, float
     for (int j = 0; j < R; ++j) _mm512_storeu_ps(s + j * kLanes, _mm512_mul_ps(acc[j], _mm512_set1_ps(scale)));
 }
 
+template <int64_t Row, bool IntoL1>
 void scores(const Space& space, const uint16_t* tile, int64_t rows, float scale) {
     int64_t j = 0;
-    for (; j + kRows <= rows; j += kRows) {
-        score_tile<kRows>(space, tile + j * space.row, scale, space.s + j * kLanes);
+    const auto run = [&](auto tile_of) { tile_of(space, tile + j * space.row, scale, space.s + j * kLanes); };
+    for (; j + kRows <= rows; j += kRows) run(score_tile<kRows, Row, IntoL1>);
+    for (; j + 4 <= rows; j += 4) run(score_tile<4, Row, IntoL1>);
+    for (; j < rows; ++j) run(score_tile<1, Row, IntoL1>);
+}
+
+void scores(const Space& space, const uint16_t* tile, int64_t rows, float scale) {
+    constexpr int64_t kDeepSeek = 512 + 64;
+    // Memory has time for what is asked for: several threads are no reason not to.
+    const bool into_l1 = Fetch(1).into == Fetch::kL1;
+    if (space.row == kDeepSeek) {
+        into_l1 ? scores<kDeepSeek, true>(space, tile, rows, scale)
+                : scores<kDeepSeek, false>(space, tile, rows, scale);
+    } else {
+        into_l1 ? scores<0, true>(space, tile, rows, scale) : scores<0, false>(space, tile, rows, scale);
     }
-    for (; j + 4 <= rows; j += 4) score_tile<4>(space, tile + j * space.row, scale, space.s + j * kLanes);
-    for (; j < rows; ++j) score_tile<1>(space, tile + j * space.row, scale, space.s + j * kLanes);
 }
 
 // e^x for x <= 0, within 1.5 ulp; 0 below -87. Cephes' expf polynomial on [-ln2/2, ln2/2].
@@ -149,10 +166,17 @@ inline F32x16 exp_negative(F32x16 x) {
     return _mm512_scalef_ps(p, n);
 }
 
-// Scores to weights, their maximum and their sum.
-void softmax(const Space& space, int64_t rows, __mmask16 heads, float* maximum, float* sum) {
+// Scores to weights; updates the running maximum and sum, of which `fresh` ones hold nothing yet.
+void softmax(const Space& space, int64_t rows, __mmask16 heads, bool fresh, float* maximum, float* sum) {
     F32x16 most = _mm512_loadu_ps(space.s), all = _mm512_setzero_ps();
     for (int64_t j = 1; j < rows; ++j) most = _mm512_max_ps(most, _mm512_loadu_ps(space.s + j * kLanes));
+    if (!fresh) {
+        const F32x16 before = _mm512_maskz_loadu_ps(heads, maximum);
+        most = _mm512_max_ps(most, before);
+        const F32x16 shrink = exp_negative(_mm512_sub_ps(before, most));
+        _mm512_storeu_ps(space.shrink, shrink);
+        all = _mm512_mul_ps(_mm512_maskz_loadu_ps(heads, sum), shrink);
+    }
     const auto weight = [&](int64_t j) {
         const Bits rounded = bf16_bits(exp_negative(_mm512_sub_ps(_mm512_loadu_ps(space.s + j * kLanes), most)));
         all = _mm512_add_ps(all, _mm512_castsi512_ps(_mm512_slli_epi32(rounded, 16)));
@@ -167,16 +191,23 @@ void softmax(const Space& space, int64_t rows, __mmask16 heads, float* maximum, 
     _mm512_mask_storeu_ps(sum, heads, all);
 }
 
-// out[h] = sum_j p[j][h] c[j] for H heads by kColumns columns; c [rows, stride].
+// out[h] = shrink[h] * out[h] + sum_j p[j][h] c[j] for H heads by kColumns columns; c [rows, stride]. No shrink: 0.
 template <int H>
-inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, int64_t rows, float* out,
-                        int64_t out_stride) {
+inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, int64_t rows, const float* shrink,
+                        float* out, int64_t out_stride) {
     const Bits low = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5,
                                       36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const Bits high = _mm512_add_epi16(low, _mm512_set1_epi16(16));
     F32x16 acc[H][2];
     VKS_AVX512BF16_UNROLL
-    for (int h = 0; h < H; ++h) acc[h][0] = acc[h][1] = _mm512_setzero_ps();
+    for (int h = 0; h < H; ++h) {
+        acc[h][0] = acc[h][1] = _mm512_setzero_ps();
+        if (shrink) {
+            const F32x16 factor = _mm512_set1_ps(shrink[h]);
+            acc[h][0] = _mm512_mul_ps(factor, _mm512_loadu_ps(out + h * out_stride));
+            acc[h][1] = _mm512_mul_ps(factor, _mm512_loadu_ps(out + h * out_stride + 16));
+        }
+    }
     for (int64_t j = 0; j < rows; j += 2, p += kLanes, c += 2 * stride) {
         const Bits upper = _mm512_loadu_si512(c);
         const Bits lower = _mm512_loadu_si512(j + 1 < rows ? c + stride : c);  // its weight is 0
@@ -196,41 +227,45 @@ inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, in
     }
 }
 
-void outputs(const Space& space, const uint16_t* tile, int64_t rows, int64_t heads, float* out, int64_t stride) {
+void outputs(const Space& space, const uint16_t* tile, int64_t rows, int64_t heads, bool fresh, float* out,
+             int64_t stride) {
+    const auto run = [&](auto tile_of, int64_t h, int64_t c) {
+        tile_of(space.p + h, tile + c, space.row, rows, fresh ? nullptr : space.shrink + h, out + h * stride + c,
+                stride);
+    };
     for (int64_t c = 0; c < space.lora; c += kColumns) {
         int64_t h = 0;
-        for (; h + kHeads <= heads; h += kHeads) {
-            output_tile<kHeads>(space.p + h, tile + c, space.row, rows, out + h * stride + c, stride);
-        }
-        for (; h + 4 <= heads; h += 4) {
-            output_tile<4>(space.p + h, tile + c, space.row, rows, out + h * stride + c, stride);
-        }
-        for (; h < heads; ++h) {
-            output_tile<1>(space.p + h, tile + c, space.row, rows, out + h * stride + c, stride);
-        }
+        for (; h + kHeads <= heads; h += kHeads) run(output_tile<kHeads>, h, c);
+        for (; h + 4 <= heads; h += 4) run(output_tile<4>, h, c);
+        for (; h < heads; ++h) run(output_tile<1>, h, c);
     }
 }
 
 void split(const Split& s) {
     const Space space(s.lora, s.rope, s.scratch);
     const int64_t entry = s.lora + s.rope;
-    touch_pages(s.cache, s.rows * entry * 2);
-    const auto* tile = reinterpret_cast<const uint16_t*>(s.cache);
-    if (space.row != entry || space.lora != s.lora) {
-        for (int64_t j = 0; j < s.rows; ++j) {
-            uint16_t* to = space.tile + j * space.row;
-            copy_padded(tile + j * entry, s.lora, space.lora, to);
-            copy_padded(tile + j * entry + s.lora, s.rope, space.rope, to + space.lora);
-        }
-        tile = space.tile;
-    }
+    const bool in_place = space.row == entry && space.lora == s.lora;
+    const auto* cache = reinterpret_cast<const uint16_t*>(s.cache);
     for (int64_t h = 0; h < s.heads; h += kLanes) {
         const int64_t heads = std::min<int64_t>(kLanes, s.heads - h);
         spread(s.q_lat + h * s.lora * 2, heads, s.lora, space.lora, space.q);
         spread(s.q_pe + h * s.rope * 2, heads, s.rope, space.rope, space.q + space.lora / 2 * kLanes);
-        scores(space, tile, s.rows, s.scale);
-        softmax(space, s.rows, first_floats(heads), s.to.maximum + h, s.to.sum + h);
-        outputs(space, tile, s.rows, heads, s.to.out + h * s.to.stride, s.to.stride);
+        for (int64_t first = 0; first < s.rows; first += kTileRows) {
+            const int64_t rows = std::min(kTileRows, s.rows - first);
+            const uint16_t* tile = cache + first * entry;
+            if (h == 0) touch_pages(tile, rows * entry * 2);
+            if (!in_place) {
+                for (int64_t j = 0; j < rows; ++j) {
+                    uint16_t* to = space.tile + j * space.row;
+                    copy_padded(tile + j * entry, s.lora, space.lora, to);
+                    copy_padded(tile + j * entry + s.lora, s.rope, space.rope, to + space.lora);
+                }
+                tile = space.tile;
+            }
+            scores(space, tile, rows, s.scale);
+            softmax(space, rows, first_floats(heads), first == 0, s.to.maximum + h, s.to.sum + h);
+            outputs(space, tile, rows, heads, first == 0, s.to.out + h * s.to.stride, s.to.stride);
+        }
     }
 }
 
