@@ -48,6 +48,14 @@ typedef struct vks_mla_rope_append_params { uint32_t heads, nope, rope, lora; fl
  *   -> o act [T, heads*lora]:  p = softmax(scale * (q_lat.c + q_pe.k_pe)), o = sum p c */
 typedef struct vks_mla_attention_params { uint32_t heads, lora, rope; float scale; } vks_mla_attention_params;
 
+/* mla_expanded/1: the same with each head's keys and values, k = W_k c and v = W_v c, formed from the cache: fewer
+ * operations where many tokens meet few rows. W_k, W_v: a head's rows of w, as head_gemm has them. A NaN in a row that one
+ * of the tokens sees may reach the others.
+ *   q act [T, heads*(nope+rope)], q_pe act [T, heads*rope], cache act [C, lora+rope], w [heads*(nope+v), lora] const,
+ *   w_scale? const, span i32 [T,2]; q, q_pe and cache of one dtype
+ *   -> o act [T, heads*v]:  p = softmax(scale * (q_nope.k + q_pe.k_pe)), o = sum p v */
+typedef struct vks_mla_expanded_params { uint32_t heads, nope, rope, v, lora; float scale; } vks_mla_expanded_params;
+
 /* swiglu_quant/1: h = silu(gate) * up, then act_quant when y is f8.
  *   gate act [T,I], up act [T,I] -> y act|f8 [T,I], scale f32? [T, ceil(I/128)] (present when y is f8). No params. */
 

@@ -80,7 +80,7 @@ public:
 
 void add_row_cases(Maker& make);        // embed, norms, act_quant, swiglu_quant, add, mtp_merge, topk
 void add_matrix_cases(Maker& make);     // fp8_gemm, gemm, head_gemm
-void add_attention_cases(Maker& make);  // mla_rope_append, mla_attention
+void add_attention_cases(Maker& make);  // mla_rope_append, mla_attention, mla_expanded
 void add_expert_cases(Maker& make);     // moe_route, moe_dispatch, grouped_gemm, moe_combine
 
 }  // namespace making

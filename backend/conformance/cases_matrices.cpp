@@ -83,6 +83,16 @@ void add_attention_cases(Maker& make) {
                  {in(make.random.value(act, {t, heads * lora})), in(make.random.value(act, {t, heads * rope})), cache,
                   in(spans), out(act, {t, heads * lora})},
                  tolerance(act));
+        for (const uint32_t weight : {VKS_BF16, VKS_F8_E4M3}) {
+            const int64_t v = 12;
+            const vks_mla_expanded_params expanded = {heads, nope, rope, v, lora, 0.2f};
+            make.add("mla_expanded/1", name + " w " + abi::dtype_name(weight), expanded,
+                     join(join({in(make.random.value(act, {t, heads * (nope + rope)})),
+                                in(make.random.value(act, {t, heads * rope})), cache},
+                               make.matrix(weight, heads * (nope + v), lora)),
+                          {in(spans), out(act, {t, heads * v})}),
+                     tolerance(act));
+        }
     }
 }
 

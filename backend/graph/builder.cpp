@@ -115,6 +115,11 @@ ValueId GraphBuilder::mla_attention(std::string name, const vks_mla_attention_pa
     return call("mla_attention/1", std::move(name), &p, sizeof p, {q_lat, q_pe, cache, span}, {{dtype}})[0];
 }
 
+ValueId GraphBuilder::mla_expanded(std::string name, const vks_mla_expanded_params& p, ValueId q, ValueId q_pe,
+                                   ValueId cache, MatrixValue w, ValueId span, uint32_t dtype) {
+    return call("mla_expanded/1", std::move(name), &p, sizeof p, {q, q_pe, cache, w.w, w.scale, span}, {{dtype}})[0];
+}
+
 ActValue GraphBuilder::swiglu(std::string name, ValueId gate, ValueId up, uint32_t dtype) {
     const uint32_t scale = dtype == VKS_F8_E4M3 ? VKS_F32 : VKS_NONE;
     auto out = call("swiglu_quant/1", std::move(name), nullptr, 0, {gate, up}, {{dtype}, {scale}});

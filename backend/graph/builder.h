@@ -44,6 +44,8 @@ public:
     // q_pe; writes `cache`
     ValueId mla_rope_append(std::string name, const vks_mla_rope_append_params& p, ValueId q, ValueId kv, ValueId norm,
                             ValueId table, ValueId slot, ValueId cache, uint32_t dtype);
+    ValueId mla_expanded(std::string name, const vks_mla_expanded_params& p, ValueId q, ValueId q_pe, ValueId cache,
+                         MatrixValue w, ValueId span, uint32_t dtype);
     ValueId mla_attention(std::string name, const vks_mla_attention_params& p, ValueId q_lat, ValueId q_pe,
                           ValueId cache, ValueId span, uint32_t dtype);
     // dtype F8_E4M3: quantised, with a scale

@@ -265,6 +265,19 @@ private:
             append);
         for (const int64_t context : contexts_) {
             if (context > c_.max_position_embeddings) continue;
+            // The last rows of the context, each sees those before it.
+            const auto seen_by = [=](int64_t i, int64_t t) { return std::max<int64_t>(1, context - t + 1 + i); };
+            const auto spans = [=](int64_t t) {
+                std::vector<int32_t> all;
+                for (int64_t i = 0; i < t; ++i) all.insert(all.end(), {0, int32_t(seen_by(i, t))});
+                return input(conformance::ints({t, 2}, all));
+            };
+            const auto pairs = [=](int64_t t) {
+                double seen = 0;
+                for (int64_t i = 0; i < t; ++i) seen += double(seen_by(i, t));
+                return seen;
+            };
+            const auto scale = float(1 / std::sqrt(double(nope + rope)));
             Parts p;
             p.constant_bytes = act() * double(context * width);
             p.constants = [=, this](Filler& fill) {
@@ -275,25 +288,45 @@ private:
             p.vary = [=, this](std::vector<Argument>& args, Filler& fill, int64_t t) {
                 args[0] = input(fill.value(act_, {t, n * lora}, 1));
                 args[1] = input(fill.value(act_, {t, n * rope}, 1));
-                std::vector<int32_t> spans;
-                for (int64_t i = 0; i < t; ++i) {  // the last rows of the context, each sees those before it
-                    spans.push_back(0);
-                    spans.push_back(int32_t(std::max<int64_t>(1, context - t + 1 + i)));
-                }
-                args[3] = input(conformance::ints({t, 2}, spans));
+                args[3] = spans(t);
                 args[4] = output(act_, {t, n * lora});
             };
             p.bytes = [=, this](int64_t t) {
                 return act() * (double(context * width) + double(t * n) * double(2 * lora + rope));
             };
-            p.flops = [=](int64_t t) {
-                double seen = 0;
-                for (int64_t i = 0; i < t; ++i) seen += double(std::max<int64_t>(1, context - t + 1 + i));
-                return 2 * seen * double(n) * double(2 * lora + rope);
-            };
-            const auto scale = float(1 / std::sqrt(double(nope + rope)));
+            p.flops = [=](int64_t t) { return 2 * pairs(t) * double(n) * double(2 * lora + rope); };
             add("mla_attention/1", fmt::format("{} heads, context {}", n, context),
                 bytes_of(vks_mla_attention_params{uint32_t(n), uint32_t(lora), uint32_t(rope), scale}), p)
+                .context = context;
+
+            const int64_t v = c_.v_head_dim, through = n * (nope + v) * lora;
+            Parts e;
+            e.constant_bytes = act() * double(context * width) + double(through);
+            e.constants = [=, this](Filler& fill) {
+                std::vector<Argument> args(7);
+                args[2] = {conformance::Role::kInput, fill.value(act_, {context, width}, 1), 0, Compare::kClose, -1};
+                auto matrix = fill.fp8_matrix(n * (nope + v), lora);
+                args[3] = std::move(matrix[0]);
+                args[4] = std::move(matrix[1]);
+                return args;
+            };
+            e.vary = [=, this](std::vector<Argument>& args, Filler& fill, int64_t t) {
+                args[0] = input(fill.value(act_, {t, n * (nope + rope)}, 1));
+                args[1] = input(fill.value(act_, {t, n * rope}, 1));
+                args[5] = spans(t);
+                args[6] = output(act_, {t, n * v});
+            };
+            e.bytes = [=, this](int64_t t) {
+                return act() * (double(context * width) + double(t * n) * double(nope + 2 * rope + v)) +
+                       double(through);
+            };
+            e.flops = [=](int64_t t) {
+                return 2 * (double(context) * double(through) + pairs(t) * double(n) * double(nope + rope + v));
+            };
+            add("mla_expanded/1", fmt::format("{} heads, context {}", n, context),
+                bytes_of(vks_mla_expanded_params{uint32_t(n), uint32_t(nope), uint32_t(rope), uint32_t(v),
+                                                 uint32_t(lora), scale}),
+                e)
                 .context = context;
         }
     }

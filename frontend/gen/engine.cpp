@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <numeric>
 
+#include "frontend/model/attention_form.h"
 #include "frontend/model/rope.h"
 
 namespace vks {
@@ -90,7 +91,7 @@ Status Engine::make_checker() {
     return {};
 }
 
-Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t max_rows) {
+Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t max_rows, bool expanded) {
     ModelOptions m;
     m.half = options_.half;
     m.w8a8 = options_.w8a8;
@@ -98,10 +99,12 @@ Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t m
     m.max_tokens = max_tokens;
     m.max_rows = options_.all_rows ? max_tokens : max_rows;
     m.trace = options_.trace;
+    m.expanded = expanded;
     // The last module's own output is for drafts beyond the number of modules.
     m.hidden_out = module < options_.mtp || (module > 0 && options_.draft > options_.mtp);
     Part part;
     part.max_tokens = max_tokens;
+    part.expanded = expanded;
     VKS_ASSIGN(part.model, module == 0 ? build_main(checkpoint_, m) : build_mtp(checkpoint_, module, m));
     return part;
 }
@@ -113,6 +116,9 @@ Status Engine::make_parts() {
         // A prompt that is run elsewhere needs a plan of its own, whatever its size.
         if (options_.chunk > 1 || !placement_.prefill.empty()) {
             VKS_ASSIGN(m.parts[kChunk], make_part(module, options_.chunk, 1));
+            if (options_.half) {
+                VKS_ASSIGN(m.parts[kExpanded], make_part(module, options_.chunk, 1, true));
+            }
         }
         if (options_.draft > 0) {
             const int64_t few = std::min(options_.draft + 1, options_.context);
@@ -135,21 +141,42 @@ Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
     if (!placement.prefill.empty()) {
         VKS_ASSIGN(prompt, preferring(placement.prefill));
     }
+    const bool expanded = expands(placement, prompt);
     std::vector<PlanRequest> requests;
-    for (const Module& m : modules_)
-        for (const Size size : {kChunk, kFew, kSingle})
-            requests.push_back({m.parts[size].model.graph, size == kChunk ? prompt : general});
+    for (const Module& m : modules_) {
+        for (const Size size : {kChunk, kExpanded, kFew, kSingle}) {
+            const bool wanted = size != kExpanded || expanded;
+            requests.push_back(
+                {wanted ? m.parts[size].model.graph : nullptr, size == kChunk || size == kExpanded ? prompt : general});
+        }
+    }
     VKS_TRY(keep_within_caps(requests));
     return requests;
 }
 
-Engine::Size Engine::size_for(int module, size_t tokens) const {
+// Whether a prompt's steps may take the expanded form: the device they prefer has it, and nobody sent what it replaces
+// elsewhere. A cap's plans are made for the weights that each operator reads.
+bool Engine::expands(const Placement& placement, const Preference& prompt) const {
+    if (!options_.half || !options_.memory.empty()) return false;
+    for (const char* replaced : {"head_gemm", "mla_attention"})
+        if (placement.op_backend.contains(replaced)) return false;
+    if (placement.op_backend.contains("mla_expanded")) return true;
+    const char* const* offered = prompt.order.front()->plugin().ops;
+    while (*offered && std::string_view(*offered) != "mla_expanded/1") ++offered;
+    return *offered != nullptr;
+}
+
+Engine::Size Engine::size_for(int module, size_t tokens, int64_t position) const {
     const std::array<Part, kSizes>& parts = modules_[size_t(module)].parts;
-    if (prompt_ && !placement_.prefill.empty() && int64_t(tokens) <= parts[kChunk].max_tokens) return kChunk;
+    const auto chunk = [&] {
+        const AttentionWork work = attention_work(config(), position, int64_t(tokens));
+        return plan(size_t(module), kExpanded) && work.expanded < work.absorbed ? kExpanded : kChunk;
+    };
+    if (prompt_ && !placement_.prefill.empty() && int64_t(tokens) <= parts[kChunk].max_tokens) return chunk();
     if (tokens == 1) return kSingle;
     // Only verify() wants every row of the main model.
-    if (prompt_ && module == 0) return kChunk;
-    return int64_t(tokens) <= parts[kFew].max_tokens ? kFew : kChunk;
+    if (prompt_ && module == 0) return chunk();
+    return int64_t(tokens) <= parts[kFew].max_tokens ? kFew : chunk();
 }
 
 Status Engine::run(int module, Size size, std::span<const int32_t> ids, int64_t position, const std::byte* hidden) {
@@ -199,14 +226,14 @@ Status Engine::run(int module, Size size, std::span<const int32_t> ids, int64_t 
 Status Engine::step(std::span<const int32_t> ids, int64_t position) {
     position_ = position;
     prompt_ = true;
-    return run(0, size_for(0, ids.size()), ids, position, nullptr);
+    return run(0, size_for(0, ids.size(), position), ids, position, nullptr);
 }
 
 Status Engine::verify(std::span<const int32_t> ids, int64_t position) {
     position_ = position;
     prompt_ = false;
     CHECK(std::ssize(ids) <= options_.draft + 1, "{} ids to verify, {} drafts at most", ids.size(), options_.draft);
-    return run(0, size_for(0, ids.size()), ids, position, nullptr);
+    return run(0, size_for(0, ids.size(), position), ids, position, nullptr);
 }
 
 Status Engine::mtp_step(int k, std::span<const int32_t> next_ids) {
@@ -217,7 +244,7 @@ Status Engine::mtp_step(int k, std::span<const int32_t> next_ids) {
 
 Status Engine::mtp_step(int k, std::span<const int32_t> next_ids, int64_t position, const std::byte* hidden) {
     CHECK(k >= 1 && k <= options_.mtp, "MTP module {} of {}", k, options_.mtp);
-    return run(k, size_for(k, next_ids.size()), next_ids, position, hidden);
+    return run(k, size_for(k, next_ids.size(), position), next_ids, position, hidden);
 }
 
 const Plan& Engine::last_plan(int module) const {
@@ -305,7 +332,8 @@ std::map<std::string, std::string> Engine::where() const {
 std::string Engine::explain() const {
     std::string text;
     each_plan([&](const Plan& plan, const Part& part) {
-        text += fmt::format("plan {}, up to {} tokens a step\n{}", plan.graph->name, part.max_tokens, plan.explain());
+        text += fmt::format("plan {}, up to {} tokens a step{}\n{}", plan.graph->name, part.max_tokens,
+                            part.expanded ? ", " + attention_rule(config()) : "", plan.explain());
     });
     return text;
 }

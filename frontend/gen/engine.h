@@ -143,10 +143,11 @@ public:
 
 private:
     // In how many sizes of step a graph is planned: of a prompt's chunk, an id and its drafts, one id.
-    enum Size : size_t { kChunk, kFew, kSingle, kSizes };
+    enum Size : size_t { kChunk, kExpanded, kFew, kSingle, kSizes };
     struct Part {
         ModelGraph model;  // without a graph: not wanted
         int64_t max_tokens = 0;
+        bool expanded = false;  // attention's form
     };
     // main (module 0) or an MTP module.
     struct Module {
@@ -158,11 +159,12 @@ private:
     Engine() = default;
     std::string open_options() const;
     Status make_checker();
-    Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows);
+    Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows, bool expanded = false);
+    bool expands(const Placement& placement, const Preference& prompt) const;
     Status make_parts();
     Result<std::vector<PlanRequest>> requests(const Placement& placement);
     const Plan* plan(size_t module, Size size) const { return plans_->plan(module * kSizes + size).get(); }
-    Size size_for(int module, size_t tokens) const;
+    Size size_for(int module, size_t tokens, int64_t position) const;
     Status run(int module, Size size, std::span<const int32_t> ids, int64_t position, const std::byte* hidden);
     const Plan& last_plan(int module) const;
     Result<std::vector<float>> read_floats(int module, const std::string& name);
@@ -186,7 +188,7 @@ private:
     template <class F>
     void each_plan(F visit) const {
         for (size_t m = 0; m < modules_.size(); ++m)
-            for (const Size size : {kChunk, kFew, kSingle})
+            for (const Size size : {kChunk, kExpanded, kFew, kSingle})
                 if (const Plan* there = plan(m, size)) visit(*there, modules_[m].parts[size]);
     }
 

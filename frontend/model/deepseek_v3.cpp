@@ -7,7 +7,9 @@ namespace vks {
 namespace {
 
 constexpr Symbol T = Symbol::kTokens, R = Symbol::kRows;
-Dim fixed(int64_t n) { return {n, Symbol::kNone}; }
+Dim fixed(int64_t n) {
+    return {n, Symbol::kNone};
+}
 
 // Builds one graph; a missing or misshapen tensor sticks and is reported by finish().
 class Builder {
@@ -76,7 +78,9 @@ private:
     Error problem_;
 };
 
-std::string prefix(int64_t layer) { return fmt::format("layers.{}.", layer); }
+std::string prefix(int64_t layer) {
+    return fmt::format("layers.{}.", layer);
+}
 
 ValueId Builder::weight(const TensorView& view) {
     Dims dims;
@@ -128,7 +132,7 @@ ActValue Builder::swiglu(const std::string& name, ValueId gate, ValueId up, bool
     return quantised(name, g_.swiglu(name, gate, up, act_).x, fp8);
 }
 
-// V3 report, section 2.1.1, in the absorbed form: attention works on the cached latents themselves.
+// V3 report, section 2.1.1. In the absorbed form attention works on the cached latents themselves.
 ValueId Builder::attention(int64_t layer, ValueId h) {
     const std::string p = prefix(layer) + "self_attn.";
     const int64_t hidden = config_.hidden_size, heads = config_.num_attention_heads;
@@ -137,7 +141,9 @@ ValueId Builder::attention(int64_t layer, ValueId h) {
 
     const bool fp8_in = fp8(p + "kv_a_proj_with_mqa");
     const ActValue x = quantised(p + "input_quant", h, fp8_in);
-    const auto input_for = [&](const std::string& name) { return fp8(name) == fp8_in ? x : quantised(name, h, fp8(name)); };
+    const auto input_for = [&](const std::string& name) {
+        return fp8(name) == fp8_in ? x : quantised(name, h, fp8(name));
+    };
     ValueId q = kAbsent;
     if (q_lora > 0) {
         const ValueId down = linear(p + "q_a_proj", input_for(p + "q_a_proj"), q_lora, hidden, act_);
@@ -153,20 +159,25 @@ ValueId Builder::attention(int64_t layer, ValueId h) {
     const ValueId cache = g_.state(fmt::format("kv.{}", layer), act_, {fixed(options_.context), fixed(lora + rope)});
     const ValueId kv_norm = vector("model." + p + "kv_a_layernorm.weight", lora);
     const vks_mla_rope_append_params append = {uint32_t(heads), uint32_t(nope), uint32_t(rope), uint32_t(lora), eps_};
-    const ValueId q_pe =
-        g_.mla_rope_append(p + "rope_append", append, q, kv, kv_norm, in_.rope, in_.slot, cache, act_);
+    const ValueId q_pe = g_.mla_rope_append(p + "rope_append", append, q, kv, kv_norm, in_.rope, in_.slot, cache, act_);
 
     const MatrixValue kv_b = matrix("model." + p + "kv_b_proj.weight", heads * (nope + v), lora);
-    vks_head_gemm_params head = {VKS_HEAD_ABSORB, uint32_t(heads), uint32_t(nope), uint32_t(rope), uint32_t(v),
-                                 uint32_t(lora)};
+    const auto output = [&](ValueId o) {
+        return linear(p + "o_proj", quantised(p + "output_quant", o, fp8(p + "o_proj")), hidden, heads * v, act_);
+    };
+    if (options_.expanded) {
+        const vks_mla_expanded_params expanded = {uint32_t(heads), uint32_t(nope), uint32_t(rope),
+                                                  uint32_t(v),     uint32_t(lora), float(config_.softmax_scale())};
+        return output(g_.mla_expanded(p + "attention", expanded, q, q_pe, cache, kv_b, in_.span, act_));
+    }
+    vks_head_gemm_params head = {VKS_HEAD_ABSORB, uint32_t(heads), uint32_t(nope),
+                                 uint32_t(rope),  uint32_t(v),     uint32_t(lora)};
     const ValueId q_lat = g_.head_gemm(p + "absorb", head, q, kv_b, act_);
     const vks_mla_attention_params attend = {uint32_t(heads), uint32_t(lora), uint32_t(rope),
                                              float(config_.softmax_scale())};
     const ValueId o_lat = g_.mla_attention(p + "attention", attend, q_lat, q_pe, cache, in_.span, act_);
     head.mode = VKS_HEAD_EXPAND;
-    const ValueId o = g_.head_gemm(p + "expand", head, o_lat, kv_b, act_);
-    const ActValue o_in = quantised(p + "output_quant", o, fp8(p + "o_proj"));
-    return linear(p + "o_proj", o_in, hidden, heads * v, act_);
+    return output(g_.head_gemm(p + "expand", head, o_lat, kv_b, act_));
 }
 
 ValueId Builder::feed_forward(const std::string& name, ActValue x, int64_t inner) {
@@ -180,7 +191,8 @@ ValueId Builder::feed_forward(const std::string& name, ActValue x, int64_t inner
 // V3 report, section 2.1.2. All experts are one shard.
 ValueId Builder::mixture(int64_t layer, ValueId h) {
     const std::string p = prefix(layer) + "mlp.";
-    const int64_t hidden = config_.hidden_size, inner = config_.moe_intermediate_size, experts = config_.n_routed_experts;
+    const int64_t hidden = config_.hidden_size, inner = config_.moe_intermediate_size,
+                  experts = config_.n_routed_experts;
 
     const MatrixValue gate = matrix("model." + p + "gate.weight", experts, hidden, false);
     const ValueId scores = g_.matmul(p + "gate", {h, kAbsent}, gate, VKS_F32);
@@ -203,8 +215,8 @@ ValueId Builder::mixture(int64_t layer, ValueId h) {
     };
     const bool fp8_in = fp8(p + "experts.0.gate_proj"), fp8_down = fp8(p + "experts.0.down_proj");
     const ActValue x = quantised(p + "input_quant", h, fp8_in);
-    const ValueId gates = g_.grouped_gemm(p + "experts.gate_proj", x, list.offset, list.row,
-                                          stack("gate_proj", inner, hidden), act_);
+    const ValueId gates =
+        g_.grouped_gemm(p + "experts.gate_proj", x, list.offset, list.row, stack("gate_proj", inner, hidden), act_);
     const ValueId ups =
         g_.grouped_gemm(p + "experts.up_proj", x, list.offset, list.row, stack("up_proj", inner, hidden), act_);
     const ActValue y = swiglu(p + "experts.swiglu", gates, ups, fp8_down);
@@ -243,7 +255,8 @@ void Builder::main() {
     const MatrixValue table = matrix("model.embed_tokens.weight", config_.vocab_size, hidden, false);
     Stream s;
     s.x = g_.embed("embed_tokens", in_.ids, table.w, VKS_F32);
-    s.h = g_.rms_norm("layers.0.input_layernorm", s.x, vector("model.layers.0.input_layernorm.weight", hidden), eps_, act_);
+    s.h = g_.rms_norm("layers.0.input_layernorm", s.x, vector("model.layers.0.input_layernorm.weight", hidden), eps_,
+                      act_);
     for (int64_t l = 0; l < layers; ++l) {
         if (options_.trace) g_.output(s.x, fmt::format("hidden.{}", l));
         s = block(l, s);  // s.h is now the block's contribution, not yet added
@@ -265,8 +278,8 @@ void Builder::mtp(int k) {
     const ValueId hnorm = vector("model." + p + "hnorm.weight", hidden);
     const ValueId merged = g_.mtp_merge(p + "merge", e, in_.hidden, enorm, hnorm, eps_, act_);
     Stream s;
-    s.x = g_.matmul(p + "eh_proj", {merged, kAbsent}, matrix("model." + p + "eh_proj.weight", hidden, 2 * hidden, false),
-                    VKS_F32);
+    s.x = g_.matmul(p + "eh_proj", {merged, kAbsent},
+                    matrix("model." + p + "eh_proj.weight", hidden, 2 * hidden, false), VKS_F32);
     const ValueId norm = vector("model." + p + "input_layernorm.weight", hidden);
     s = block(layer, {s.x, g_.rms_norm(p + "input_layernorm", s.x, norm, eps_, act_)});
     const ValueId out = vector("model." + p + "shared_head.norm.weight", hidden);

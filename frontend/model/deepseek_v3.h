@@ -9,13 +9,14 @@
 namespace vks {
 
 struct ModelOptions {
-    bool half = true;        // bf16 activations and cache; the residual stream and router logits stay f32
-    bool w8a8 = false;       // inputs of FP8 matrices quantised, except kv_b_proj's
-    int64_t context = 0;     // rows of each latent cache
-    int64_t max_tokens = 1;  // T
-    int64_t max_rows = 1;    // R: rows that get logits
-    bool trace = false;      // hidden.{l} and router.{l}.* become outputs
-    bool hidden_out = false; // final_norm [T, hidden] becomes an output, for the MTP module that follows
+    bool half = true;         // bf16 activations and cache; the residual stream and router logits stay f32
+    bool w8a8 = false;        // inputs of FP8 matrices quantised, except kv_b_proj's
+    int64_t context = 0;      // rows of each latent cache
+    int64_t max_tokens = 1;   // T
+    int64_t max_rows = 1;     // R: rows that get logits
+    bool expanded = false;    // attention with each head's keys and values, not on the latents: attention_work()
+    bool trace = false;       // hidden.{l} and router.{l}.* become outputs
+    bool hidden_out = false;  // final_norm [T, hidden] becomes an output, for the MTP module that follows
 };
 
 // The values a step gives, by id.
@@ -37,8 +38,8 @@ struct ModelGraph {
 // [T, hidden] for l = 0..L and "router.{l}.topk_idx", "router.{l}.topk_weight" [T, K]. States: "kv.{l}".
 Result<ModelGraph> build_main(std::shared_ptr<const Checkpoint> checkpoint, const ModelOptions& options);
 
-// MTP module k >= 1 (V3 report, section 2.2): its input h is the main model's final_norm (k = 1) or module k-1's. Embedding
-// and head are the main model's. Outputs: "logits", "final_norm" under hidden_out. State: "kv.{L + k - 1}".
+// MTP module k >= 1 (V3 report, section 2.2): its input h is the main model's final_norm (k = 1) or module k-1's.
+// Embedding and head are the main model's. Outputs: "logits", "final_norm" under hidden_out. State: "kv.{L + k - 1}".
 Result<ModelGraph> build_mtp(std::shared_ptr<const Checkpoint> checkpoint, int k, const ModelOptions& options);
 
 }  // namespace vks

@@ -179,9 +179,10 @@ const void* extension(const char*) noexcept {
 }
 
 constexpr const char* kOps[] = {
-    "embed/1",        "rms_norm/1",        "add_rms_norm/1",  "act_quant/1",    "fp8_gemm/1",  "gemm/1",
-    "head_gemm/1",    "mla_rope_append/1", "mla_attention/1", "swiglu_quant/1", "moe_route/1", "moe_dispatch/1",
-    "grouped_gemm/1", "moe_combine/1",     "add/1",           "mtp_merge/1",    "topk/1",      nullptr,
+    "embed/1",        "rms_norm/1",        "add_rms_norm/1",  "act_quant/1",    "fp8_gemm/1",     "gemm/1",
+    "head_gemm/1",    "mla_rope_append/1", "mla_attention/1", "mla_expanded/1", "swiglu_quant/1", "moe_route/1",
+    "moe_dispatch/1", "grouped_gemm/1",    "moe_combine/1",   "add/1",          "mtp_merge/1",    "topk/1",
+    nullptr,
 };
 constexpr vks_plugin kPlugin = {
     sizeof(vks_plugin), VKS_ABI_MAJOR, VKS_ABI_MINOR, "null", "1", kOps, &kDevice, enumerate, open, close, extension,

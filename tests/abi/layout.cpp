@@ -238,6 +238,15 @@ void write_params() {
         LAST(vks_mla_attention_params, scale);
     }
     {
+        Layout here("vks_mla_expanded_params", sizeof(vks_mla_expanded_params));
+        FIELD(vks_mla_expanded_params, heads);
+        FIELD(vks_mla_expanded_params, nope);
+        FIELD(vks_mla_expanded_params, rope);
+        FIELD(vks_mla_expanded_params, v);
+        FIELD(vks_mla_expanded_params, lora);
+        LAST(vks_mla_expanded_params, scale);
+    }
+    {
         Layout here("vks_moe_route_params", sizeof(vks_moe_route_params));
         FIELD(vks_moe_route_params, groups);
         FIELD(vks_moe_route_params, groups_kept);

@@ -201,6 +201,7 @@ TEST(Generate, ExplainAndTraceFileSayWhatRan) {
         generate({"-p", kPrompt, "-n", "3", "--explain", "--trace-file", dir / "trace.json", "--temp", "0"}));
     EXPECT_EQ(ran.status, 0) << ran.err;
     EXPECT_NE(ran.err.find("mla_attention"), std::string::npos);
+    EXPECT_NE(ran.err.find("attention expanded: steps of a prompt where "), std::string::npos);
     const auto trace = nlohmann::json::parse(read_bytes(dir / "trace.json"), nullptr, false);
     ASSERT_TRUE(trace.is_object());
     EXPECT_GT(trace["traceEvents"].size(), 100U);

@@ -25,6 +25,10 @@ TEST(VulkanBench, EveryOperatorIsRightAndTimed) {
     ASSERT_EQ(ran.status, 0) << ran.err;
     std::set<std::string> operators;
     for (const auto& row : nlohmann::json::parse(ran.out)) {
+        if (row["op"] == "mla_expanded") {  // the CPU plugin's alone
+            EXPECT_EQ(row["skipped"], "unknown operator mla_expanded/1");
+            continue;
+        }
         EXPECT_EQ(row["verified"], true) << row.dump();
         EXPECT_TRUE(row["median_us"].is_number()) << row.dump();
         EXPECT_EQ(row["clock"], "device") << row.dump();

@@ -15,6 +15,7 @@ extern const Variant simd_gemm;
 extern const Variant simd_head_gemm;
 extern const Variant simd_mla_rope_append;
 extern const Variant simd_mla_attention;
+extern const Variant simd_mla_expanded;
 extern const Variant simd_swiglu_quant;
 extern const Variant simd_grouped_gemm;
 extern const Variant simd_moe_combine;
@@ -26,5 +27,6 @@ extern const Variant avx512bf16_gemm;
 extern const Variant avx512bf16_head_gemm;
 extern const Variant avx512bf16_grouped_gemm;
 extern const Variant avx512bf16_mla_attention;
+extern const Variant avx512bf16_mla_expanded;  // in ops/mla_expanded.simd.cpp
 
 }  // namespace vks::cpu

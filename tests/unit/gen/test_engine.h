@@ -16,12 +16,12 @@ struct TestEngine {
     std::unique_ptr<Engine> engine;
 };
 
-// Under f32; `dir` holds the checkpoint. Aborts the test program when there is none to be had.
+// Under f32 unless told; `dir` holds the checkpoint. Aborts the test program when there is none to be had.
 inline TestEngine test_engine(const std::filesystem::path& dir, EngineOptions options,
-                              const std::vector<std::filesystem::path>& plugins = {cpu_dir()}) {
+                              const std::vector<std::filesystem::path>& plugins = {cpu_dir()}, bool half = false) {
     auto checkpoint = Checkpoint::open(dir);
     CHECK(checkpoint, "{}", checkpoint.error().text);
-    options.half = false;
+    options.half = half;
     if (options.placement == Placement()) options.placement.backends = {"cpu"};
     options.threads = 1;
     TestEngine made;

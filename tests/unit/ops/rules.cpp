@@ -219,6 +219,25 @@ TEST(Rules, MlaAttention) {
     EXPECT_EQ(Question("mla_attention/1", p, {q, pe, cache, span}).cost({VKS_F32}, 3).flops, 2 * 3 * 4 * 100 * 72);
 }
 
+TEST(Rules, MlaExpanded) {
+    const vks_mla_expanded_params p = {4, 16, 8, 12, 32, 0.1f};
+    const Input q = rows(VKS_F32, 96), pe = rows(VKS_F32, 32), cache = matrix(VKS_F32, 100, 40),
+                w = matrix(VKS_BF16, 112, 32), span = rows(VKS_I32, 2), absent = {VKS_NONE, {}};
+    EXPECT_EQ(Question("mla_expanded/1", p, {q, pe, cache, w, absent, span}).answer(), "[T, 48]");
+    EXPECT_EQ(Question("mla_expanded/1", p, {pe, pe, cache, w, absent, span}).answer(),
+              "q: wanted an activation [T, 96], found f32 [T, 32]");
+    EXPECT_EQ(Question("mla_expanded/1", p, {q, rows(VKS_BF16, 32), cache, w, absent, span}).answer(),
+              "q_pe: wanted q's dtype [T, 32], found bf16 [T, 32]");
+    EXPECT_EQ(Question("mla_expanded/1", p, {q, pe, matrix(VKS_F32, 100, 41), w, absent, span}).answer(),
+              "cache: wanted q's dtype [C, 40], found f32 [100, 41]");
+    EXPECT_EQ(Question("mla_expanded/1", p, {q, pe, cache, matrix(VKS_BF16, 111, 32), absent, span}).answer(),
+              "w: wanted [heads*(nope+v), lora], found bf16 [111, 32]");
+    EXPECT_EQ(Question("mla_expanded/1", p, {q, pe, cache, w, absent, ids()}).answer(),
+              "span: wanted i32 [T, 2], found i32 [T]");
+    EXPECT_EQ(Question("mla_expanded/1", p, {q, pe, cache, w, absent, span}).cost({VKS_F32}, 3).flops,
+              2 * 4 * 100 * (32 * 28 + 3 * 36));
+}
+
 TEST(Rules, SwigluQuant) {
     const Input gate = rows(VKS_BF16, 300);
     EXPECT_EQ(Question("swiglu_quant/1", {gate, gate}).answer(), "[T, 300] [T, 3]");
