@@ -30,7 +30,8 @@ extern const OpRule rule_mla_expanded = {
         // At a full cache: keys and values of all its rows, scores over nope + rope, then the weighted sum over v.
         const auto& p = n.get<vks_mla_expanded_params>();
         const int64_t tokens = n.in[0]->shape[0].bind(b), rows = n.in[2]->shape[0].bind(b);
-        return 2 * p.heads * rows * (p.lora * (int64_t(p.nope) + p.v) + tokens * (int64_t(p.nope) + p.rope + p.v));
+        const int64_t heads = p.heads, nope = p.nope, v = p.v;
+        return 2 * heads * rows * (p.lora * (nope + v) + tokens * (nope + p.rope + v));
     },
     nullptr,
 };

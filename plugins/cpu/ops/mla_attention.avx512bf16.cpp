@@ -60,35 +60,6 @@ void copy_padded(const void* from, int64_t n, int64_t padded, uint16_t* to) {
     std::memset(to + n, 0, static_cast<size_t>(padded - n) * 2);
 }
 
-// Rows to columns: to[i][j] = from[j][i].
-inline void transpose(Bits (&m)[16]) {
-    Bits t[16];
-    VKS_AVX512BF16_UNROLL
-    for (int i = 0; i < 16; i += 2) {
-        t[i] = _mm512_unpacklo_epi32(m[i], m[i + 1]);
-        t[i + 1] = _mm512_unpackhi_epi32(m[i], m[i + 1]);
-    }
-    VKS_AVX512BF16_UNROLL
-    for (int i = 0; i < 16; i += 4) {
-        m[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-        m[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-        m[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-        m[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    VKS_AVX512BF16_UNROLL
-    for (int i = 0; i < 4; ++i) {
-        t[i] = _mm512_shuffle_i32x4(m[i], m[i + 4], 0x88);
-        t[i + 4] = _mm512_shuffle_i32x4(m[i], m[i + 4], 0xdd);
-        t[i + 8] = _mm512_shuffle_i32x4(m[i + 8], m[i + 12], 0x88);
-        t[i + 12] = _mm512_shuffle_i32x4(m[i + 8], m[i + 12], 0xdd);
-    }
-    VKS_AVX512BF16_UNROLL
-    for (int i = 0; i < 8; ++i) {
-        m[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-        m[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-    }
-}
-
 // Queries of `heads` heads, bf16 [heads, n], to [padded / 2, kLanes]; lanes without a head are zeros.
 void spread(const std::byte* from, int64_t heads, int64_t n, int64_t padded, uint32_t* to) {
     for (int64_t k = 0; k < padded; k += kWidth, to += kWidth / 2 * kLanes) {

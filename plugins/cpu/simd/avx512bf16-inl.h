@@ -101,6 +101,35 @@ inline __m256i round_to_bf16(F32x16 v) {
     return _mm512_cvtepi32_epi16(bf16_bits(v));
 }
 
+// 16 rows of 16 dwords to columns.
+inline void transpose(Bits (&m)[16]) {
+    Bits t[16];
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_epi32(m[i], m[i + 1]);
+        t[i + 1] = _mm512_unpackhi_epi32(m[i], m[i + 1]);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < 16; i += 4) {
+        m[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+        m[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+        m[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+        m[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < 4; ++i) {
+        t[i] = _mm512_shuffle_i32x4(m[i], m[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_i32x4(m[i], m[i + 4], 0xdd);
+        t[i + 8] = _mm512_shuffle_i32x4(m[i + 8], m[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_i32x4(m[i + 8], m[i + 12], 0xdd);
+    }
+    VKS_AVX512BF16_UNROLL
+    for (int i = 0; i < 8; ++i) {
+        m[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+        m[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    }
+}
+
 // The lanes' sums of four vectors, each in an order that doesn't depend on the others.
 inline __m128 sums(F32x16 a, F32x16 b, F32x16 c, F32x16 d) {
     const F32x16 ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));

@@ -52,29 +52,15 @@ inline void interleave(const F8* const (&rows)[kWTile], int64_t n, const Decoder
 inline void interleave(const Bf16* const (&rows)[kWTile], int64_t n, const Decoder&, uint16_t* to) {
     VKS_AVX512BF16_UNROLL
     for (int half = 0; half < 2; ++half) {
-        Bits quads[4][4];  // [rows 4g..4g+3][q]: in lane l pair 4l+q of those rows
+        Bits pairs[kWTile];
         VKS_AVX512BF16_UNROLL
-        for (int g = 0; g < 4; ++g) {
-            Bits row[4];
-            VKS_AVX512BF16_UNROLL
-            for (int i = 0; i < 4; ++i) {
-                const Bf16* p = rows[4 * g + i];
-                row[i] = _mm512_maskz_loadu_epi16(first_words(p ? n - 32 * half : 0), p + 32 * half);
-            }
-            const Bits low0 = _mm512_unpacklo_epi32(row[0], row[1]), high0 = _mm512_unpackhi_epi32(row[0], row[1]);
-            const Bits low1 = _mm512_unpacklo_epi32(row[2], row[3]), high1 = _mm512_unpackhi_epi32(row[2], row[3]);
-            quads[g][0] = _mm512_unpacklo_epi64(low0, low1);
-            quads[g][1] = _mm512_unpackhi_epi64(low0, low1);
-            quads[g][2] = _mm512_unpacklo_epi64(high0, high1);
-            quads[g][3] = _mm512_unpackhi_epi64(high0, high1);
+        for (int i = 0; i < kWTile; ++i) {
+            const Bf16* row = rows[i] ? rows[i] + 32 * half : nullptr;
+            pairs[i] = _mm512_maskz_loadu_epi16(first_words(row ? n - 32 * half : 0), row);
         }
+        transpose(pairs);
         VKS_AVX512BF16_UNROLL
-        for (int q = 0; q < 4; ++q) {
-            Bits lanes[4];
-            transpose_lanes({quads[0][q], quads[1][q], quads[2][q], quads[3][q]}, lanes);
-            VKS_AVX512BF16_UNROLL
-            for (int l = 0; l < 4; ++l) _mm512_store_si512(to + (16 * half + 4 * l + q) * kWidth, lanes[l]);
-        }
+        for (int i = 0; i < kWTile; ++i) _mm512_store_si512(to + (16 * half + i) * kWidth, pairs[i]);
     }
 }
 
@@ -87,15 +73,15 @@ void pack_w(const RowRef* rows, int64_t k, int64_t, void* to) {
     auto* out = static_cast<uint16_t*>(to);
     const W* at[kWTile];
     for (int i = 0; i < kWTile; ++i) at[i] = static_cast<const W*>(rows[i].data);
-    const char* ahead = reinterpret_cast<const char*>(at[0] + kWTile * k);
-    if (at[0]) find_pages(ahead + kPage, kWTile * k * static_cast<int64_t>(sizeof(W)));
+    const char* ahead = at[0] ? reinterpret_cast<const char*>(at[0] + kWTile * k) : nullptr;
+    if (ahead) find_pages(ahead + kPage, kWTile * k * static_cast<int64_t>(sizeof(W)));
     for (int64_t i = 0; i < k; i += kGranule, out += kGranule * kWTile) {
-        if (at[0]) {
+        if (ahead) {
             for (int line = 0; line < kWTile; ++line, ahead += 64 * sizeof(W)) fetch<W>(to_cache, ahead);
         }
         interleave(at, k - i, decoder, out);
-        for (int r = 0; r < kWTile; ++r) {
-            if (at[r]) at[r] += kGranule;
+        for (const W*& row : at) {
+            if (row) row += kGranule;
         }
     }
 }
@@ -153,7 +139,7 @@ inline void add_tile(const Step& s, int row, int vector, const F32x16* scale) {
         for (int v = 0; v < V; ++v) b[v] = _mm512_load_si512(w + v * s.w_tile);
         VKS_AVX512BF16_UNROLL
         for (int m = 0; m < M; ++m) {
-            int32_t pair;
+            int32_t pair = 0;
             std::memcpy(&pair, x[m] + 2 * i, sizeof pair);
             const Bits a = _mm512_set1_epi32(pair);
             VKS_AVX512BF16_UNROLL
