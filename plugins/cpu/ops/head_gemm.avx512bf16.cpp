@@ -98,7 +98,7 @@ public:
         if (fetch_.into == Fetch::kL2) {
             VKS_AVX512BF16_UNROLL
             for (int i = 0; i < kLines; ++i) _mm_prefetch(p + 64 * i, _MM_HINT_T1);
-        } else if (fetch_.into == Fetch::kL1) {
+        } else {
             VKS_AVX512BF16_UNROLL
             for (int i = 0; i < kLines; ++i) _mm_prefetch(p + 64 * i, _MM_HINT_T0);
         }
