@@ -23,8 +23,6 @@ VKS_AVX512BF16_BEGIN
 constexpr int kLanes = 16;
 // Register tiles: cache rows by kLanes heads for the scores, heads by kColumns columns for the output.
 constexpr int kRows = 16, kHeads = 8;
-// Cache rows whose scores are formed before their weighted sum: a tile of the softmax.
-constexpr int64_t kTileRows = 128;
 constexpr int64_t kColumns = kWidth;
 
 constexpr int64_t round_up(int64_t n, int64_t to) {
@@ -35,24 +33,24 @@ constexpr int64_t round_up(int64_t n, int64_t to) {
 struct Space {
     int64_t lora, rope, row;  // padded
     uint32_t* q;              // [row / 2, kLanes]: a pair of neighbours of each head's query
-    uint16_t* tile;           // [kTileRows, row]
-    float* s;                 // [kTileRows, kLanes]
-    uint32_t* p;              // [kTileRows / 2, kLanes]: weights of rows 2i and 2i+1
+    uint16_t* tile;           // [kTile, row]
+    float* s;                 // [kTile, kLanes]
+    uint32_t* p;              // [kTile / 2, kLanes]: weights of rows 2i and 2i+1
     float* shrink;            // [kLanes]: what the tile's largest scores leave of the output so far
 
     Space(int64_t l, int64_t r, std::byte* scratch)
         : lora(round_up(l, kColumns)), rope(round_up(r, kWidth)), row(lora + rope) {
         q = reinterpret_cast<uint32_t*>(scratch);
         tile = reinterpret_cast<uint16_t*>(q + row / 2 * kLanes);
-        s = reinterpret_cast<float*>(tile + kTileRows * row);
-        p = reinterpret_cast<uint32_t*>(s + kTileRows * kLanes);
-        shrink = reinterpret_cast<float*>(p + kTileRows / 2 * kLanes);
+        s = reinterpret_cast<float*>(tile + kTile * row);
+        p = reinterpret_cast<uint32_t*>(s + kTile * kLanes);
+        shrink = reinterpret_cast<float*>(p + kTile / 2 * kLanes);
     }
 };
 
 uint64_t scratch_bytes(int64_t, int64_t lora, int64_t rope) {
     const Space space(lora, rope, nullptr);
-    return static_cast<uint64_t>((kLanes + kTileRows) * space.row * 2 + (kTileRows + kTileRows / 2 + 1) * kLanes * 4);
+    return static_cast<uint64_t>((kLanes + kTile) * space.row * 2 + (kTile + kTile / 2 + 1) * kLanes * 4);
 }
 
 void copy_padded(const void* from, int64_t n, int64_t padded, uint16_t* to) {
@@ -84,7 +82,7 @@ inline void score_tile(const Space& space, const uint16_t* c, float scale, float
     for (int j = 0; j < R; ++j) acc[j] = _mm512_setzero_ps();
     const uint32_t* q = space.q;
     // The next tile's rows, where they are in place: a line for each step, since a burst of prefetches waits.
-    const auto* ahead = reinterpret_cast<const char*>(c + kTileRows * row);
+    const auto* ahead = reinterpret_cast<const char*>(c + kTile * row);
     for (int64_t k = 0; k < row; k += 2, q += kLanes) {
         if constexpr (R == kRows) _mm_prefetch(ahead + k * kRows * 2, IntoL1 ? _MM_HINT_T0 : _MM_HINT_T1);
         const Bits query = _mm512_loadu_si512(q);
@@ -221,8 +219,8 @@ void split(const Split& s) {
         const int64_t heads = std::min<int64_t>(kLanes, s.heads - h);
         spread(s.q_lat + h * s.lora * 2, heads, s.lora, space.lora, space.q);
         spread(s.q_pe + h * s.rope * 2, heads, s.rope, space.rope, space.q + space.lora / 2 * kLanes);
-        for (int64_t first = 0; first < s.rows; first += kTileRows) {
-            const int64_t rows = std::min(kTileRows, s.rows - first);
+        for (int64_t first = 0; first < s.rows; first += kTile) {
+            const int64_t rows = std::min(kTile, s.rows - first);
             const uint16_t* tile = cache + first * entry;
             if (h == 0) touch_pages(tile, rows * entry * 2);
             if (!in_place) {

@@ -190,7 +190,7 @@ void Attention::few() const {
             }
         });
         const int64_t pieces = (layout_.heads + kFewestHeads - 1) / kFewestHeads;
-        const int64_t grain = std::max<int64_t>(1, int64_t{32} / depth);
+        const int64_t grain = std::max<int64_t>(1, int64_t{8} / depth);
         call_.pool->parallel_for(tokens_ * pieces, grain, [&](int64_t item, int64_t last, int) {
             for (; item < last; ++item) {
                 const int64_t t = item / pieces, head = item % pieces * kFewestHeads;

@@ -1,9 +1,9 @@
 // mla_attention of the vector variants: how the work is cut and put together again. Plain C++, no vector type.
 //
 // A token's cache rows, counted from its span's first, are cut into splits of kSplit. A split's result stands alone:
-// per head the largest score, the sum of exponentials and the unnormalised output; formed 128 rows at a time on
-// AVX512_BF16, elsewhere kTile, with a running maximum. Results are merged in ascending order. Who computes a
-// split, and beside which others, changes nothing in that, so a token's bits depend on its span's rows alone.
+// per head the largest score, the sum of exponentials and the unnormalised output; formed kTile rows at a time with a
+// running maximum. Results are merged in ascending order. Who computes a split, and beside which others, changes
+// nothing in that, so a token's bits depend on its span's rows alone.
 #pragma once
 #include "plugins/cpu/op.h"
 
