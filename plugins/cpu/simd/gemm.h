@@ -3,9 +3,9 @@
 //
 // Two ways to one result. Few rows of x: `direct` decodes a row of w in registers and uses it for all of them, so that
 // memory is read once, in order. Many rows: a panel of w is decoded once into cache-sized scratch (`pack`) and
-// multiplied in register tiles (`block`). Either way an output is the same sequence of operations over k, vector by
-// vector, then one horizontal sum; nothing is ever split over k. So its bits depend neither on the number of rows nor
-// on threads.
+// multiplied in register tiles (`block`). Nothing is ever split over k, so an output's bits don't depend on threads;
+// nor, within a way, on the number of rows. Highway's two ways add in one order, vector by vector along k, then across
+// lanes; those of AVX512_BF16 don't.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -2,9 +2,9 @@
 // in e4m3 become bf16 through byte tables in registers (vpermi2b), exactly; a block of 128 gives a partial sum, and
 // acc = fma(partial, w_scale * x_scale, acc).
 //
-// The fma shares its ports with vdpbf16ps, so that 4 of 5 instructions at most are products of e4m3 weights. Measured
-// by `bench ops`, 512 rows of x: one Zen 4 core (236 GFLOP/s) 130 to 161; one Zen 5 core (500 to 537), an earlier
-// version, 340, with scaled x 279, bf16 weights 395.
+// Few rows of x (`direct`) stream w, a vector's lanes along k; many (`block`) meet w packed, lanes along outputs: the
+// two add in different orders. Measured by `bench ops`, 512 rows of x, one Zen 4 core (236 GFLOP/s): 203 to 212, with x
+// in e4m3 195 to 208.
 #include "plugins/cpu/simd/gemm_avx512bf16.h"
 
 #include <algorithm>
