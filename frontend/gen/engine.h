@@ -142,7 +142,8 @@ public:
     const std::vector<std::string>& warnings() const { return warnings_; }
 
 private:
-    // In how many sizes of step a graph is planned: of a prompt's chunk, an id and its drafts, one id.
+    // In how many sizes of step a graph is planned: of a prompt's chunk in both forms of
+    // attention, an id and its drafts, one id.
     enum Size : size_t { kChunk, kExpanded, kFew, kSingle, kSizes };
     struct Part {
         ModelGraph model;  // without a graph: not wanted

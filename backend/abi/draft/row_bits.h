@@ -1,6 +1,6 @@
 /* vks.row_bits/1: a promise. Bits of a row of any operator's output depend neither on how many rows a launch has, up to
  * a number, nor on what is in the others: a token alone and among others gets the same. Hosts may then form steps as
- * time permits, and still give the same answer every time.
+ * time permits, and still give the same answer every time. mla_expanded, which is for prompts, is no part of it.
  *
  * A draft: vks_plugin.extension(VKS_ROW_BITS_ID) gives a vks_row_bits. May change until it moves out of draft/. */
 #ifndef VKS_ABI_DRAFT_ROW_BITS_H
