@@ -28,9 +28,9 @@ using abi::fail;
 using abi::guard;
 
 constexpr uint64_t kAlignment = 64;
-// From here on memory is mapped: it comes zeroed lazily, on huge pages where the system has them, and goes back at
-// once.
-constexpr uint64_t kMapFrom = uint64_t{1} << 21;
+// From here on memory is mapped: it comes zeroed lazily, in large pages where the system has them, and goes back at
+// once. Whole large pages: else a layer's latent cache, of a few of them, would mostly be in small ones.
+constexpr uint64_t kLargePage = uint64_t{1} << 21;
 // Copies below this are done by the calling thread alone.
 constexpr int64_t kParallelCopy = int64_t{1} << 20;
 
@@ -48,18 +48,23 @@ vks_status info(vks_device* device, vks_info* out, vks_error* error) noexcept {
 
 bool allocate(vks_buffer& buffer, uint64_t bytes) {
     if (bytes > uint64_t{1} << 62) return false;
-    if (bytes < kMapFrom) {
+    if (bytes < kLargePage) {
         const uint64_t rounded = std::max(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
         buffer.data = static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded));
         return buffer.data != nullptr;
     }
-    void* range = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const uint64_t rounded = (bytes + kLargePage - 1) / kLargePage * kLargePage, mapped = rounded + kLargePage;
+    void* range = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (range == MAP_FAILED) return false;
+    auto* begin = static_cast<std::byte*>(range);
+    const uint64_t before = (kLargePage - reinterpret_cast<uintptr_t>(begin) % kLargePage) % kLargePage;
+    buffer.data = begin + before;
+    buffer.mapped_bytes = rounded;
+    if (before != 0) munmap(begin, before);
+    munmap(buffer.data + rounded, kLargePage - before);
 #if defined(MADV_HUGEPAGE)
-    madvise(range, bytes, MADV_HUGEPAGE);
+    madvise(buffer.data, rounded, MADV_HUGEPAGE);
 #endif
-    buffer.data = static_cast<std::byte*>(range);
-    buffer.mapped_bytes = bytes;
     return true;
 }
 
