@@ -219,6 +219,47 @@ TEST(RowBits, Attention) {
         }
 }
 
+// Spans around the sizes where they are cut otherwise.
+TEST(RowBits, AttentionOverLongSpans) {
+    Random random(209);
+    constexpr int32_t kRows[] = {1,   31,  95,   96,   97,   160,  511,  512,  513,  543,
+                                 544, 640, 1023, 1024, 1025, 2047, 2050, 8192, 8193, 8990};
+    const vks_mla_attention_params p{3, 36, 6, 0.15f};
+    std::vector<int32_t> spans;
+    for (int32_t t = 0; t < kTokens; ++t) spans.insert(spans.end(), {t % 7, kRows[t * 3 % 20]});
+    const Value span = ints({kTokens, 2}, spans);
+    for (const uint32_t type : kTypes) {
+        const Value q_lat = random.value(type, {kTokens, 3 * 36}), q_pe = random.value(type, {kTokens, 3 * 6});
+        const Value cache = random.value(type, {9000, 42});
+        expect_row_bits([&](Device& device, int64_t first, int64_t count) {
+            OpRun run("mla_attention/1");
+            run.params(p).in(slice(q_lat, first, count)).in(slice(q_pe, first, count)).in(cache);
+            return run.in(slice(span, first, count)).out(type, {count, 3 * 36}).on(device);
+        });
+    }
+}
+
+// So many heads that scratch holds the results of a few splits only: they are computed in rounds.
+TEST(RowBits, AttentionInRounds) {
+    Device& dev = device("threads=2");
+    if (std::string(dev.plugin().name) != "cpu") GTEST_SKIP() << "a promise of the CPU plugin";
+    Random random(210);
+    const vks_mla_attention_params p{1000, 128, 2, 0.1f};
+    const Value span = ints({7, 2}, {0, 600, 3, 590, 0, 1, 5, 330, 0, 0, 1, 450, 0, 256});
+    for (const uint32_t type : kTypes) {
+        const Value q_lat = random.value(type, {7, 128000}), q_pe = random.value(type, {7, 2000});
+        const Value cache = random.value(type, {600, 130});
+        const auto attend = [&](int64_t first, int64_t count) {
+            OpRun run("mla_attention/1");
+            run.params(p).in(slice(q_lat, first, count)).in(slice(q_pe, first, count)).in(cache);
+            return run.in(slice(span, first, count)).out(type, {count, 128000}).on(dev).at(0);
+        };
+        std::vector<Value> alone;
+        for (int64_t t = 0; t < 7; ++t) alone.push_back(attend(t, 1));
+        expect_same_bits("seven together", attend(0, 7), concat_rows(alone));
+    }
+}
+
 TEST(RowBits, RouterAndExperts) {
     Random random(208);
     const int64_t h = 150, inner = 72, experts = 8, k = 3;

@@ -24,6 +24,8 @@ constexpr auto kVec = static_cast<int64_t>(kLanes);
 // Register tiles: heads by cache rows, heads by vectors of the output.
 constexpr int kHeads = HWY_TARGET == HWY_AVX2 ? 2 : 4, kRows = 4, kVectors = 4;
 constexpr int64_t kColumns = kVectors * kVec;
+constexpr int64_t kTile = 64;     // cache rows
+constexpr int64_t kTogether = 8;  // heads that aren't separated: two register tiles or more
 static_assert(kTile % kVec == 0 && kTile % kRows == 0);
 
 constexpr int64_t round_up(int64_t n, int64_t to) {
@@ -170,13 +172,17 @@ void outputs(const Split& s, const Space& space, const float* tile, int64_t stri
     }
 }
 
-void split(const Split& s) {
+void queries(const Split& s) {
     const Space space(s.heads, s.lora, s.rope, s.scratch);
     for (int64_t h = 0; h < s.heads; ++h) {
         float* q = space.q + h * space.row;
         copy_any(s.q_lat_dtype, s.q_lat, h * s.lora, s.lora, space.lora, q);
         copy_any(s.q_pe_dtype, s.q_pe, h * s.rope, s.rope, space.rope, q + space.lora);
     }
+}
+
+void split(const Split& s) {
+    const Space space(s.heads, s.lora, s.rope, s.scratch);
     const int64_t entry = s.lora + s.rope;
     const bool in_place = s.cache_dtype == VKS_F32 && space.row == entry && space.lora == s.lora;
     for (int64_t first = 0; first < s.rows; first += kTile) {
@@ -229,7 +235,7 @@ void finish(const Partial& from, int64_t heads, int64_t lora, uint32_t dtype, st
     }
 }
 
-constexpr AttentionKernels kKernels = {kColumns, scratch_bytes, split, merge, finish};
+constexpr AttentionKernels kKernels = {kColumns, kTogether, scratch_bytes, queries, split, merge, finish};
 
 const AttentionKernels* kernels() {
     return &kKernels;

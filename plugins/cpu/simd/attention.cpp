@@ -1,16 +1,13 @@
 // The driver of mla_attention's vector variants.
 //
-// Measured on one Zen 5 core (bf16 products: 500 GFLOP/s) with `vkseek bench ops --op mla_attention`, nothing in its
-// caches, rows of 512 + 64: one token against 8192 rows with 16 heads 126 GFLOP/s in f32, 315 to 335 in bf16, with 128
-// heads 345; 512 causal tokens against 2048 rows, 16 heads: 205 and 374. The bf16 kernel alone makes 410.
-//
-// Many tokens: each is one thread's, split after split; up to kTogether of them, an id and its drafts, go from split to
-// split side by side, so that the cache is read once for all. Few tokens for the threads there are: the splits of all
-// of them are shared out, in rounds that fit the scratch, and merged after each round; with few splits the heads are
-// shared out too.
+// Many tokens: each is one thread's, split after split. Few, as an id and its drafts: the splits of all of them are
+// shared out, in rounds that fit the scratch; where there are enough of them, a split of all tokens at once, so that
+// the cache is read once. Whoever completes four merges them, most of which are in its cache; what that leaves is
+// merged after the round. With few splits the heads are shared out too.
 #include "plugins/cpu/simd/attention.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace vks::cpu::simd {
@@ -18,12 +15,14 @@ namespace {
 
 enum { kQLat, kQPe, kCache, kSpan, kO };
 
-// Heads of a token that one thread works on together when there are many tokens: two partials of them stay in L2.
+// Heads of a token that one thread works on together when there are many tokens: three partials of them stay in L2.
 constexpr int64_t kHeads = 32;
-// Heads are never cut into smaller groups: a register tile.
-constexpr int64_t kFewestHeads = 8;
-// Partials of so many tokens and kHeads stay in L2.
-constexpr int64_t kTogether = 8;
+// Heads whose partials are merged by one thread.
+constexpr int64_t kMergedHeads = 8;
+// So many tokens are few whatever the threads.
+constexpr int64_t kFew = 8;
+// Splits that are merged with one another first.
+constexpr int64_t kFour = 4;
 // Partial results of a round.
 constexpr int64_t kSlotBytes = int64_t{24} << 20;
 
@@ -34,28 +33,48 @@ int64_t dtype_bytes(uint32_t dtype) {
     return dtype == VKS_F32 ? 4 : 2;
 }
 
+// How a span's rows are cut. Merging costs as much as some ten rows; that threads finish together takes some splits for
+// each. The last split has half to one and a half times the others' rows.
+struct Cut {
+    int64_t rows, size, count;
+
+    explicit Cut(int64_t n) : rows(n), size(n <= 512 ? 64 : n <= 1024 ? 128 : n <= 8192 ? 256 : 512) {
+        count = n == 0 ? 0 : std::max<int64_t>(1, (n + size / 2) / size);
+    }
+    int64_t rows_of(int64_t split) const { return split + 1 < count ? size : rows - split * size; }
+};
+// The most splits that a span of up to so many rows has; at least 1.
+int64_t most_splits(int64_t rows) {
+    int64_t most = std::max<int64_t>(1, Cut(rows).count);
+    for (const int64_t n : {512, 1024, 8192}) most = std::max(most, Cut(std::min(n, rows)).count);
+    return most;
+}
+
 struct Layout {
     int64_t heads, stride;
     int64_t slot;         // floats of a partial of all heads
     int64_t kernel;       // floats of a worker's scratch
-    int64_t together;     // many tokens: so many side by side,
-    int64_t most;         // and in a launch with fewer tokens, as prepared kernels get them
+    int64_t few;          // up to so many tokens are few
     int64_t rows, slots;  // few tokens: at most `rows` of them, partials in a round
+    int64_t counters;     // few tokens, for each four of a token's splits and each group of heads
 
     Layout(const AttentionKernels& k, const vks_mla_attention_params& p, int64_t tokens, int64_t cache_rows,
            int64_t threads) {
         heads = p.heads;
         stride = round_up(p.lora, k.out_step);
         slot = round_up(heads * (stride + 2), 16);
-        kernel = round_up(static_cast<int64_t>(k.scratch(heads, p.lora, p.rope)), 64) / 4;
-        together = tokens <= kTogether ? tokens : 1;
-        most = 2 * threads <= kTogether ? std::min(tokens, kTogether) : 1;
-        rows = std::min(tokens, 2 * threads - 1);
-        slots = std::min(rows * ((cache_rows + kSplit - 1) / kSplit), std::max(2 * threads, kSlotBytes / 4 / slot));
+        // Before the kernel's scratch, whose queries are there.
+        kernel = 16 + round_up(static_cast<int64_t>(k.scratch(heads, p.lora, p.rope)), 64) / 4;
+        few = std::max(2 * threads - 1, kFew);
+        rows = std::min(tokens, few);
+        slots =
+            std::min(rows * round_up(most_splits(cache_rows), kFour), std::max(rows * kFour, kSlotBytes / 4 / slot));
+        counters = round_up(slots / kFour * ((heads + k.together - 1) / k.together), 16);
     }
     int64_t floats(int64_t threads) const {
-        // Many tokens: a worker's merged partials and one more. Few: the merged ones and a round's.
-        return threads * kernel + std::max((most + 1) * threads, rows + slots) * slot;
+        // Many tokens: a worker's merged partials, those of the four at hand, and one more. Few: the merged ones and a
+        // round's.
+        return threads * kernel + std::max(3 * threads * slot, (rows + slots) * slot + counters);
     }
     Partial at(float* base, int64_t index, int64_t head = 0) const {
         float* p = base + index * slot;
@@ -74,21 +93,30 @@ public:
           layout_(kernels, p_, tokens_, call.args[kCache].rows(), threads_) {
         worker_scratch_ = reinterpret_cast<float*>(call.scratch);
         partials_ = worker_scratch_ + threads_ * layout_.kernel;
+        for (int64_t worker = 0; worker < threads_; ++worker) *prepared(worker) = {-1, 0, 0};
     }
-    void run() { tokens_ >= 2 * threads_ ? many() : few(); }
+    void run() { tokens_ > layout_.few ? many() : few(); }
 
 private:
+    // Some heads of a token.
+    struct Part {
+        int64_t token, head, heads;
+        bool operator==(const Part&) const = default;
+    };
     struct Span {
-        int64_t first, rows;
-        int64_t splits() const { return (rows + kSplit - 1) / kSplit; }
+        int64_t first;
+        Cut cut;
     };
     Span span(int64_t t) const {
         const int32_t* s = call_.args[kSpan].as<int32_t>() + 2 * t;
         const int64_t rows = call_.args[kCache].rows(), first = std::clamp<int64_t>(s[0], 0, rows);
-        return {first, std::clamp<int64_t>(int64_t{s[0]} + s[1], first, rows) - first};
+        return {first, Cut(std::clamp<int64_t>(int64_t{s[0]} + s[1], first, rows) - first)};
     }
-    void split(int64_t t, int64_t index, int64_t head, int64_t heads, const Partial& to, int worker) const;
-    void finish(int64_t t, int64_t head, int64_t heads, const Partial& from) const;
+    int64_t splits(int64_t t) const { return span(t).cut.count; }
+    // Whose queries are in a worker's scratch.
+    Part* prepared(int64_t worker) const { return reinterpret_cast<Part*>(worker_scratch_ + worker * layout_.kernel); }
+    void split(const Part& part, int64_t index, const Partial& to, int worker) const;
+    void finish(const Part& part, const Partial& from) const;
     void many() const;
     void few() const;
 
@@ -101,105 +129,117 @@ private:
     float* partials_;
 };
 
-void Attention::split(int64_t t, int64_t index, int64_t head, int64_t heads, const Partial& to, int worker) const {
+void Attention::split(const Part& part, int64_t index, const Partial& to, int worker) const {
     const Arg &q_lat = call_.args[kQLat], &q_pe = call_.args[kQPe], &cache = call_.args[kCache];
-    const Span s = span(t);
-    const int64_t first = s.first + index * kSplit, lora = p_.lora, rope = p_.rope;
-    k_.split({.q_lat = q_lat.as<std::byte>() + (t * layout_.heads + head) * lora * dtype_bytes(q_lat.dtype),
-              .q_pe = q_pe.as<std::byte>() + (t * layout_.heads + head) * rope * dtype_bytes(q_pe.dtype),
-              .cache = cache.as<std::byte>() + first * (lora + rope) * dtype_bytes(cache.dtype),
-              .q_lat_dtype = q_lat.dtype,
-              .q_pe_dtype = q_pe.dtype,
-              .cache_dtype = cache.dtype,
-              .heads = heads,
-              .lora = lora,
-              .rope = rope,
-              .rows = std::min(kSplit, s.rows - index * kSplit),
-              .scale = p_.scale,
-              .to = to,
-              .scratch = reinterpret_cast<std::byte*>(worker_scratch_ + worker * layout_.kernel)});
+    const Span s = span(part.token);
+    const int64_t first = s.first + index * s.cut.size, lora = p_.lora, rope = p_.rope;
+    const int64_t query = part.token * layout_.heads + part.head;
+    Part* has = prepared(worker);
+    const Split work = {.q_lat = q_lat.as<std::byte>() + query * lora * dtype_bytes(q_lat.dtype),
+                        .q_pe = q_pe.as<std::byte>() + query * rope * dtype_bytes(q_pe.dtype),
+                        .cache = cache.as<std::byte>() + first * (lora + rope) * dtype_bytes(cache.dtype),
+                        .q_lat_dtype = q_lat.dtype,
+                        .q_pe_dtype = q_pe.dtype,
+                        .cache_dtype = cache.dtype,
+                        .heads = part.heads,
+                        .lora = lora,
+                        .rope = rope,
+                        .rows = s.cut.rows_of(index),
+                        .scale = p_.scale,
+                        .to = to,
+                        .scratch = reinterpret_cast<std::byte*>(has) + 64};
+    if (*has != part) {
+        k_.queries(work);
+        *has = part;
+    }
+    k_.split(work);
 }
 
-void Attention::finish(int64_t t, int64_t head, int64_t heads, const Partial& from) const {
+void Attention::finish(const Part& part, const Partial& from) const {
     const Arg& o = call_.args[kO];
     const int64_t bytes = p_.lora * dtype_bytes(o.dtype);
-    std::byte* to = o.out<std::byte>() + (t * layout_.heads + head) * bytes;
-    if (span(t).rows == 0) {
-        std::memset(to, 0, static_cast<size_t>(heads * bytes));
+    std::byte* to = o.out<std::byte>() + (part.token * layout_.heads + part.head) * bytes;
+    if (splits(part.token) == 0) {
+        std::memset(to, 0, static_cast<size_t>(part.heads * bytes));
     } else {
-        k_.finish(from, heads, p_.lora, o.dtype, to);
+        k_.finish(from, part.heads, p_.lora, o.dtype, to);
     }
 }
 
 void Attention::many() const {
-    const int64_t together = layout_.together;
-    // With one item a group of heads, at least two for each thread.
-    const int64_t even = round_up((layout_.heads + 2 * threads_ - 1) / (2 * threads_), kFewestHeads);
-    const int64_t group = together == tokens_ ? std::min(kHeads, even) : kHeads;
-    const int64_t groups = (layout_.heads + group - 1) / group;
-    call_.pool->parallel_for(tokens_ / together * groups, 1, [&](int64_t item, int64_t last, int worker) {
-        float* partials = partials_ + worker * (together + 1) * layout_.slot;
-        const Partial next = layout_.at(partials, together);
+    const int64_t groups = (layout_.heads + kHeads - 1) / kHeads;
+    call_.pool->parallel_for(tokens_ * groups, 1, [&](int64_t item, int64_t last, int worker) {
+        float* partials = partials_ + worker * 3 * layout_.slot;
+        const Partial whole = layout_.at(partials, 0), four = layout_.at(partials, 1), next = layout_.at(partials, 2);
         for (; item < last; ++item) {
             // The longest spans are usually the last tokens': those first.
-            const int64_t end = tokens_ - item / groups * together, begin = end - together;
-            const int64_t head = item % groups * group, heads = std::min(group, layout_.heads - head);
-            int64_t longest = 0;
-            for (int64_t t = begin; t < end; ++t) longest = std::max(longest, span(t).splits());
-            for (int64_t s = 0; s < longest; ++s) {
-                for (int64_t t = begin; t < end; ++t) {
-                    if (s >= span(t).splits()) continue;
-                    const Partial whole = layout_.at(partials, t - begin);
-                    split(t, s, head, heads, s == 0 ? whole : next, worker);
-                    if (s > 0) k_.merge(whole, next, heads);
-                }
+            const int64_t t = tokens_ - 1 - item / groups, head = item % groups * kHeads;
+            const Part part = {t, head, std::min(kHeads, layout_.heads - head)};
+            const int64_t count = splits(t);
+            for (int64_t s = 0; s < count; ++s) {
+                const Partial& sum = s < kFour ? whole : four;
+                split(part, s, s % kFour == 0 ? sum : next, worker);
+                if (s % kFour != 0) k_.merge(sum, next, part.heads);
+                if (s >= kFour && (s % kFour == kFour - 1 || s == count - 1)) k_.merge(whole, four, part.heads);
             }
-            for (int64_t t = begin; t < end; ++t) finish(t, head, heads, layout_.at(partials, t - begin));
+            finish(part, whole);
         }
     });
 }
 
 void Attention::few() const {
-    int64_t longest = 0, splits = 0;
+    int64_t longest = 0, all = 0;
     for (int64_t t = 0; t < tokens_; ++t) {
-        longest = std::max(longest, span(t).splits());
-        splits += span(t).splits();
+        longest = std::max(longest, splits(t));
+        all += splits(t);
     }
     // Few splits: each is computed by several threads, some heads each.
-    const int64_t wanted = splits <= 1 ? threads_ : (2 * threads_ + splits - 1) / splits;
-    const int64_t group = round_up((layout_.heads + wanted - 1) / wanted, kFewestHeads);
+    const int64_t wanted = all <= 1 ? threads_ : (2 * threads_ + all - 1) / all;
+    const int64_t group = round_up((layout_.heads + wanted - 1) / wanted, k_.together);
     const int64_t groups = (layout_.heads + group - 1) / group;
     // Of each token's splits, `depth` in a round; [token][depth] slots behind the merged ones.
-    const int64_t depth = std::clamp<int64_t>(layout_.slots / tokens_, 1, std::max<int64_t>(1, longest));
+    const int64_t depth =
+        std::clamp(layout_.slots / tokens_ / kFour * kFour, kFour, round_up(std::max<int64_t>(1, longest), kFour));
     float* slots = partials_ + layout_.rows * layout_.slot;
+    auto* counters = reinterpret_cast<int32_t*>(slots + layout_.slots * layout_.slot);
     // Where that leaves work for all threads, a split's rows are one thread's for all tokens: the first one's reads
     // bring them into its cache.
-    const int64_t together = depth * groups >= 2 * threads_ ? tokens_ : 1, shares = tokens_ / together;
+    const int64_t together = longest * groups >= 2 * threads_ ? tokens_ : 1, shares = tokens_ / together;
 
     for (int64_t done = 0; done == 0 || done < longest; done += depth) {
-        call_.pool->parallel_for(depth * shares * groups, 1, [&](int64_t item, int64_t last, int worker) {
+        const int64_t now = std::clamp<int64_t>(longest - done, 1, depth);
+        // Of a token's splits, the round's d-th.
+        const auto partial = [&](int64_t t, int64_t d, int64_t head) {
+            return done + d == 0 ? layout_.at(partials_, t, head) : layout_.at(slots, t * depth + d, head);
+        };
+        std::fill_n(counters, tokens_ * (depth / kFour) * groups, 0);
+        call_.pool->parallel_for(now * shares * groups, 1, [&](int64_t item, int64_t last, int worker) {
             for (; item < last; ++item) {
                 const int64_t g = item % groups, from = item / groups % shares, d = item / groups / shares;
-                const int64_t head = g * group, heads = std::min(group, layout_.heads - head);
+                const int64_t head = g * group, heads = std::min(group, layout_.heads - head),
+                              first = d / kFour * kFour;
                 for (int64_t t = from; t < from + together; ++t) {
-                    if (done + d >= span(t).splits()) continue;
-                    const Partial to =
-                        done + d == 0 ? layout_.at(partials_, t, head) : layout_.at(slots, t * depth + d, head);
-                    split(t, done + d, head, heads, to, worker);
+                    const int64_t left = splits(t) - done;
+                    if (d >= left) continue;
+                    split({t, head, heads}, done + d, partial(t, d, head), worker);
+                    const std::atomic_ref<int32_t> counter(counters[(t * depth + first) / kFour * groups + g]);
+                    const int64_t members = std::min(kFour, left - first);
+                    if (counter.fetch_add(1, std::memory_order_acq_rel) + 1 < members) continue;
+                    for (int64_t i = 1; i < members; ++i)
+                        k_.merge(partial(t, first, head), partial(t, first + i, head), heads);
                 }
             }
         });
-        const int64_t pieces = (layout_.heads + kFewestHeads - 1) / kFewestHeads;
-        const int64_t grain = std::max<int64_t>(1, int64_t{8} / depth);
+        const int64_t pieces = (layout_.heads + kMergedHeads - 1) / kMergedHeads;
+        const int64_t grain = std::max<int64_t>(1, kFour * 2 / now);
         call_.pool->parallel_for(tokens_ * pieces, grain, [&](int64_t item, int64_t last, int) {
             for (; item < last; ++item) {
-                const int64_t t = item / pieces, head = item % pieces * kFewestHeads;
-                const int64_t heads = std::min(kFewestHeads, layout_.heads - head), all = span(t).splits();
+                const int64_t t = item / pieces, head = item % pieces * kMergedHeads;
+                const int64_t heads = std::min(kMergedHeads, layout_.heads - head), left = splits(t) - done;
                 const Partial whole = layout_.at(partials_, t, head);
-                for (int64_t d = done == 0 ? 1 : 0; d < depth && done + d < all; ++d) {
-                    k_.merge(whole, layout_.at(slots, t * depth + d, head), heads);
-                }
-                if (done + depth >= longest) finish(t, head, heads, whole);
+                for (int64_t d = done == 0 ? kFour : 0; d < std::min(depth, left); d += kFour)
+                    k_.merge(whole, partial(t, d, head), heads);
+                if (done + depth >= longest) finish({t, head, heads}, whole);
             }
         });
     }

@@ -1,15 +1,13 @@
 // mla_attention of the vector variants: how the work is cut and put together again. Plain C++, no vector type.
 //
-// A token's cache rows, counted from its span's first, are cut into splits of kSplit. A split's result stands alone:
-// per head the largest score, the sum of exponentials and the unnormalised output; formed kTile rows at a time with a
-// running maximum. Results are merged in ascending order. Who computes a split, and beside which others, changes
-// nothing in that, so a token's bits depend on its span's rows alone.
+// A token's cache rows are cut into splits, from the span's first row on; of how many rows follows from how many there
+// are in all. A split's result stands alone: per head the largest score, the sum of exponentials and the unnormalised
+// output. Every four are merged in ascending order, and what comes of them again. Who computes a split, and beside
+// which others, changes nothing in that, so a token's bits depend on its span's rows alone.
 #pragma once
 #include "plugins/cpu/op.h"
 
 namespace vks::cpu::simd {
-
-constexpr int64_t kTile = 64, kSplit = 256;
 
 // What a split leaves, or several merged ones.
 struct Partial {
@@ -33,7 +31,10 @@ struct Split {
 
 struct AttentionKernels {
     int64_t out_step;  // rows of `out` are padded to a multiple
+    int64_t together;  // heads that aren't separated: fewer take as long
     uint64_t (*scratch)(int64_t heads, int64_t lora, int64_t rope);
+    // Brings the queries of such splits into scratch, where split() then finds them.
+    void (*queries)(const Split&);
     void (*split)(const Split&);
     // into = into + from, heads [0, heads).
     void (*merge)(const Partial& into, const Partial& from, int64_t heads);
