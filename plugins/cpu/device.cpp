@@ -93,6 +93,7 @@ vks_status buffer_create(vks_device* device, uint64_t bytes, uint32_t kind, void
 }
 
 void buffer_destroy(vks_device*, vks_buffer* buffer) noexcept {
+    if (buffer) ++buffer->device->freed;
     delete buffer;
 }
 
@@ -138,7 +139,6 @@ vks_status stream_create(vks_device* device, vks_stream** out, vks_error* error)
         *out = nullptr;
         auto stream = std::make_unique<vks_stream>();
         stream->device = device;
-        stream->args = std::make_unique<Arg[]>(kMaxArgs);
         *out = stream.release();
         return vks_status{VKS_OK};
     });

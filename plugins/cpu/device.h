@@ -2,6 +2,7 @@
 // counter.
 #pragma once
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <memory>
@@ -16,8 +17,9 @@ struct vks_device {
     explicit vks_device(int threads) : pool(threads) {}
 
     vks::cpu::Pool pool;
-    std::string variant;         // "": the best; else variants of this name only, and the plain ones
-    bool portable_only = false;  // a SIMD target was asked for: no variant tied to another
+    std::atomic<uint64_t> freed{0};  // buffers: what was found about one holds until this changes
+    std::string variant;             // "": the best; else variants of this name only, and the plain ones
+    bool portable_only = false;      // a SIMD target was asked for: no variant tied to another
 };
 
 struct vks_buffer {
@@ -35,32 +37,14 @@ struct vks_buffer {
 
 namespace vks::cpu {
 
-// The extents of given arguments that an op's check last accepted: most launches have those of the one before, and a
-// check of hundreds of experts' weights takes as long as a small operator. Thread-safe.
-class Accepted {
-public:
-    // Room for this many extents.
-    void reserve(size_t extents) { last_.reserve(extents); }
-
-    bool known(std::span<const vks_tensor> given) {
-        const std::lock_guard lock(mutex_);
-        size_t i = 0;
-        for (const vks_tensor& t : given) {
-            for (uint32_t d = 0; d < t.rank; ++d, ++i) {
-                if (i >= last_.size() || last_[i] != t.dim[d]) return false;
-            }
-        }
-        return i == last_.size();
-    }
-    void remember(std::span<const vks_tensor> given) {
-        const std::lock_guard lock(mutex_);
-        last_.clear();
-        for (const vks_tensor& t : given) last_.insert(last_.end(), t.dim, t.dim + t.rank);
-    }
-
-private:
-    std::mutex mutex_;
-    std::vector<int64_t> last_;
+// What a launch was given, and what became of it: most are given the same as the one before, and finding out what
+// is wrong with hundreds of experts' weights takes as long as a small operator. Guarded by `mutex`, also while the
+// kernel runs.
+struct Bound {
+    std::mutex mutex;
+    std::vector<Arg> args;          // constants, and the others as last given
+    std::vector<vks_tensor> given;  // when it was in order; else empty
+    uint64_t freed = 0;             // vks_device::freed then
 };
 
 }  // namespace vks::cpu
@@ -71,15 +55,13 @@ struct vks_kernel {
     const vks::cpu::Variant* variant = nullptr;
     alignas(16) std::array<std::byte, 64> params{};
     uint64_t scratch_bytes = 0;
-    std::vector<vks::cpu::Arg> args;   // constants bound, the others at their maximum extents
     std::vector<vks_tensor> declared;  // of each argument, as prepared
     std::vector<uint32_t> given;       // indices of the arguments that come with the launch
-    mutable vks::cpu::Accepted accepted;
+    mutable vks::cpu::Bound bound;
 };
 
 struct vks_stream {
     vks_device* device = nullptr;
-    std::unique_ptr<vks::cpu::Arg[]> args;  // room for a launch's arguments, so that launch needn't allocate
 };
 
 struct vks_fence {
@@ -90,9 +72,6 @@ struct vks_fence {
 };
 
 namespace vks::cpu {
-
-// More arguments than any model's grouped_gemm has (two per expert): the room every stream keeps.
-inline constexpr size_t kMaxArgs = 2048;
 
 extern const vks_device_api kDeviceApi;
 

@@ -14,6 +14,9 @@ using args::at_maximum;
 using args::mismatch;
 using args::understood;
 
+// More arguments than any model's grouped_gemm has (two per expert).
+constexpr size_t kMaxArgs = 2048;
+
 const Op* find(const char* id) {
     for (const Op* op : op_list()) {
         if (std::strcmp(op->id, id) == 0) return op;
@@ -126,7 +129,7 @@ vks_status prepare(vks_device& device, const vks_op& op, std::unique_ptr<vks_ker
     made->scratch_bytes = resolved.scratch_bytes;
     if (op.params_size > made->params.size()) return fail(error, VKS_INTERNAL, "%s: params too large", op.op);
     if (op.params_size != 0) std::memcpy(made->params.data(), op.params, op.params_size);
-    made->args = std::move(resolved.args);
+    made->bound.args = std::move(resolved.args);
     made->declared.assign(op.args, op.args + op.arg_count);
     for (uint32_t i = 0; i < op.arg_count; ++i) {
         if (op.args[i].dtype == VKS_NONE) continue;
@@ -134,55 +137,81 @@ vks_status prepare(vks_device& device, const vks_op& op, std::unique_ptr<vks_ker
             made->given.push_back(i);
             continue;
         }
-        made->args[i].data = locate(device, op.args[i], resolved.op->id, error);
-        if (!made->args[i].data) return VKS_INVALID;
+        Arg& constant = made->bound.args[i];
+        constant.data = locate(device, op.args[i], resolved.op->id, error);
+        if (!constant.data) return VKS_INVALID;
     }
-    size_t extents = 0;
-    for (const uint32_t i : made->given) extents += op.args[i].rank;
-    made->accepted.reserve(extents);
+    made->bound.given.reserve(made->given.size());
     kernel = std::move(made);
     return VKS_OK;
 }
 
-vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor* given, uint64_t count,
-                  const vks_tensor* scratch, vks_error* error) {
+namespace {
+
+// Brings what a launch was given into kernel.bound.args, or says what is wrong with it.
+vks_status bind(const vks_kernel& kernel, std::span<const vks_tensor> given, vks_error* error) {
     const char* id = kernel.op->id;
-    if (kernel.device != stream.device) return fail(error, VKS_INVALID, "%s: a kernel of another device", id);
-    if (count != kernel.given.size() || (count != 0 && !given)) {
-        return fail(error, VKS_INVALID, "%s launch arguments: wanted %zu, found %llu", id, kernel.given.size(),
-                    static_cast<unsigned long long>(count));
-    }
-    const std::span<Arg> args(stream.args.get(), kernel.args.size());
-    std::copy(kernel.args.begin(), kernel.args.end(), args.begin());
-    for (size_t i = 0; i < count; ++i) {
+    const vks_device& device = *kernel.device;
+    const std::span<Arg> args = kernel.bound.args;
+    for (size_t i = 0; i < given.size(); ++i) {
         const uint32_t slot = kernel.given[i];
         if (const char* wrong = mismatch(kernel.declared[slot], given[i])) {
             return fail(error, VKS_INVALID, "%s argument %u: found %s", id, slot, wrong);
         }
         std::copy_n(given[i].dim, given[i].rank, args[slot].dim);
-        args[slot].data = locate(*stream.device, given[i], id, error);
+        args[slot].data = locate(device, given[i], id, error);
         if (!args[slot].data) return VKS_INVALID;
     }
     // With the actual dims, the check also says whether they agree with each other.
-    if (!kernel.accepted.known({given, count})) {
-        const Signature signature{{args, kernel.params.data(), kernel.op->params_size}, stream.device->pool.threads()};
-        if (const std::string text = kernel.op->check(signature); !text.empty()) {
-            return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
-        }
-        kernel.accepted.remember({given, count});
+    const Signature signature{{args, kernel.params.data(), kernel.op->params_size}, device.pool.threads()};
+    if (const std::string text = kernel.op->check(signature); !text.empty()) {
+        return fail(error, VKS_INVALID, "%s %s", id, text.c_str());
+    }
+    return VKS_OK;
+}
+
+std::byte* bind_scratch(const vks_kernel& kernel, const vks_tensor* scratch, vks_error* error) {
+    const char* id = kernel.op->id;
+    if (!scratch) {
+        fail(error, VKS_INVALID, "%s: wanted scratch memory, found none", id);
+        return nullptr;
+    }
+    bool ok = true;
+    const uint64_t bytes = args::reach(*scratch, ok);
+    std::byte* space = ok ? locate(*kernel.device, *scratch, id, error) : nullptr;
+    if (space && bytes >= kernel.scratch_bytes && reinterpret_cast<uintptr_t>(space) % 64 == 0) return space;
+    fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, 64-byte aligned, found %llu", id,
+         static_cast<unsigned long long>(kernel.scratch_bytes), static_cast<unsigned long long>(bytes));
+    return nullptr;
+}
+
+}  // namespace
+
+vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor* given, uint64_t count,
+                  const vks_tensor* scratch, vks_error* error) {
+    const char* id = kernel.op->id;
+    vks_device& device = *stream.device;
+    if (kernel.device != &device) return fail(error, VKS_INVALID, "%s: a kernel of another device", id);
+    if (count != kernel.given.size() || (count != 0 && !given)) {
+        return fail(error, VKS_INVALID, "%s launch arguments: wanted %zu, found %llu", id, kernel.given.size(),
+                    static_cast<unsigned long long>(count));
+    }
+    Bound& bound = kernel.bound;
+    const std::lock_guard lock(bound.mutex);
+    const uint64_t freed = device.freed.load(std::memory_order_relaxed);
+    if (bound.given.size() != count || bound.freed != freed ||
+        (count != 0 && std::memcmp(bound.given.data(), given, count * sizeof *given) != 0)) {
+        bound.given.clear();
+        if (const vks_status status = bind(kernel, {given, count}, error); status != VKS_OK) return status;
+        bound.given.assign(given, given + count);
+        bound.freed = freed;
     }
     std::byte* space = nullptr;
     if (kernel.scratch_bytes != 0) {
-        if (!scratch) return fail(error, VKS_INVALID, "%s: wanted scratch memory, found none", id);
-        bool ok = true;
-        const uint64_t bytes = args::reach(*scratch, ok);
-        space = ok ? locate(*stream.device, *scratch, id, error) : nullptr;
-        if (!space || bytes < kernel.scratch_bytes || reinterpret_cast<uintptr_t>(space) % 64 != 0) {
-            return fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, 64-byte aligned, found %llu", id,
-                        static_cast<unsigned long long>(kernel.scratch_bytes), static_cast<unsigned long long>(bytes));
-        }
+        space = bind_scratch(kernel, scratch, error);
+        if (!space) return VKS_INVALID;
     }
-    kernel.variant->run({args, kernel.params.data(), space, &stream.device->pool});
+    kernel.variant->run({bound.args, kernel.params.data(), space, &device.pool});
     return VKS_OK;
 }
 
