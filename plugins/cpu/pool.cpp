@@ -68,6 +68,17 @@ private:
 struct alignas(64) Share {
     std::atomic<int64_t> next{0};
     int64_t end = 0;
+
+    // Takes a quarter of what is left, at least `grain` items: threads seldom meet here, and finish together. False:
+    // there was none.
+    bool take(int64_t grain, int64_t& first, int64_t& last) {
+        first = next.load(std::memory_order_relaxed);
+        do {
+            if (first >= end) return false;
+            last = std::min(end, first + std::max(grain, (end - first) / (4 * grain) * grain));
+        } while (!next.compare_exchange_weak(first, last, std::memory_order_relaxed));
+        return true;
+    }
 };
 
 int64_t now_ns() {
@@ -144,11 +155,8 @@ struct Pool::Impl {
         bool any = false;
         for (int64_t i = 0; i < shares; ++i) {
             Share& from = share[static_cast<size_t>((worker + i) % shares)];
-            for (;;) {
-                const int64_t first = from.next.fetch_add(grain, std::memory_order_relaxed);
-                if (first >= from.end) break;
-                body(context, first, std::min(first + grain, from.end), worker);
-                any = true;
+            for (int64_t first = 0, last = 0; from.take(grain, first, last); any = true) {
+                body(context, first, last, worker);
             }
         }
         return any;

@@ -24,9 +24,9 @@ public:
 
     int threads() const;
 
-    // Calls body(context, first, last, worker) for ranges that cover [0, count) exactly once, `grain` items at a time
-    // (the last range may be shorter). worker < threads() is unique among concurrent calls: an index for scratch.
-    // No allocation. `body` must not throw.
+    // Calls body(context, first, last, worker) for ranges that cover [0, count) exactly once, each a multiple of
+    // `grain` items (but where count ends): first large ones, then smaller ones. worker < threads() is unique among
+    // concurrent calls: an index for scratch. No allocation. `body` must not throw.
     using Body = void (*)(void* context, int64_t first, int64_t last, int worker);
     void run(int64_t count, int64_t grain, Body body, void* context);
 

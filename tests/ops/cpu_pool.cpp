@@ -22,7 +22,7 @@ TEST(CpuPool, CoversEveryItemOnce) {
                 std::atomic<bool> sound{true};
                 pool.parallel_for(count, grain, [&](int64_t first, int64_t last, int worker) {
                     if (worker < 0 || worker >= threads || ++inside[static_cast<size_t>(worker)] != 1) sound = false;
-                    if (last - first > grain || first % grain != 0 || first >= last) sound = false;
+                    if (first % grain != 0 || (last % grain != 0 && last != count) || first >= last) sound = false;
                     for (int64_t i = first; i < last; ++i) ++seen[static_cast<size_t>(i)];
                     --inside[static_cast<size_t>(worker)];
                 });
@@ -49,7 +49,9 @@ TEST(CpuPool, WorkersWakeAfterSleeping) {
     for (int round = 0; round < 20; ++round) {
         std::this_thread::sleep_for(std::chrono::milliseconds(2));
         std::atomic<int64_t> sum{0};
-        pool.parallel_for(1000, 1, [&](int64_t first, int64_t, int) { sum += first; });
+        pool.parallel_for(1000, 1, [&](int64_t first, int64_t last, int) {
+            for (int64_t i = first; i < last; ++i) sum += i;
+        });
         ASSERT_EQ(sum, 999 * 500);
     }
 }
@@ -88,13 +90,15 @@ TEST(CpuPool, NestedCallsRunInline) {
     Pool pool(3), other(2);
     std::atomic<int64_t> items{0};
     std::atomic<bool> sound{true};
-    pool.parallel_for(12, 1, [&](int64_t, int64_t, int worker) {
+    pool.parallel_for(12, 1, [&](int64_t from, int64_t to, int worker) {
         const auto thread = std::this_thread::get_id();
-        pool.parallel_for(10, 3, [&](int64_t first, int64_t last, int nested) {
-            if (nested != worker || std::this_thread::get_id() != thread) sound = false;
-            items += last - first;
-        });
-        other.parallel_for(4, 1, [&](int64_t, int64_t, int) { ++items; });
+        for (int64_t i = from; i < to; ++i) {
+            pool.parallel_for(10, 3, [&](int64_t first, int64_t last, int nested) {
+                if (nested != worker || std::this_thread::get_id() != thread) sound = false;
+                items += last - first;
+            });
+            other.parallel_for(4, 1, [&](int64_t first, int64_t last, int) { items += last - first; });
+        }
     });
     EXPECT_TRUE(sound);
     EXPECT_EQ(items, 12 * 14);
@@ -108,7 +112,9 @@ TEST(CpuPool, ConcurrentCallersTakeTurns) {
         callers.emplace_back([&] {
             for (int round = 0; round < 500; ++round) {
                 std::vector<int> seen(40);
-                pool.parallel_for(40, 1, [&](int64_t first, int64_t, int) { ++seen[static_cast<size_t>(first)]; });
+                pool.parallel_for(40, 1, [&](int64_t first, int64_t last, int) {
+                    for (int64_t i = first; i < last; ++i) ++seen[static_cast<size_t>(i)];
+                });
                 if (seen == std::vector<int>(40, 1)) ++regions;
             }
         });
