@@ -11,7 +11,7 @@ int64_t Graph::bytes(const Value& v, const Bindings& b) const {
 }
 
 ValueId Graph::find(const std::string& name) const {
-    for (ValueId id = 0; id < values.size(); ++id)
+    for (auto id = ValueId(values.size()); id-- > 0;)  // what is asked for in every step, logits, comes last
         if (values[id].name == name) return id;
     return kAbsent;
 }

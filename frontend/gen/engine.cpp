@@ -106,6 +106,7 @@ Result<Engine::Part> Engine::make_part(int module, int64_t max_tokens, int64_t m
     part.max_tokens = max_tokens;
     part.expanded = expanded;
     VKS_ASSIGN(part.model, module == 0 ? build_main(checkpoint_, m) : build_mtp(checkpoint_, module, m));
+    part.final_norm = part.model.graph->find("final_norm");
     return part;
 }
 
@@ -213,14 +214,13 @@ Status Engine::run(int module, Size size, std::span<const int32_t> ids, int64_t 
     m.tokens = int64_t(n);
     m.rows = int64_t(rows.size());
 
-    const Graph& graph = *part.model.graph;
-    const ValueId norm = graph.find("final_norm");
-    if (norm == kAbsent) {
+    if (part.final_norm == kAbsent) {
         hidden_.clear();
         return {};
     }
-    hidden_.resize(size_t(graph.bytes(graph.values[norm], step.bind)));
-    return executor_->read(*plan(size_t(module), size), norm, hidden_.data());
+    const Graph& graph = *part.model.graph;
+    hidden_.resize(size_t(graph.bytes(graph.values[part.final_norm], step.bind)));
+    return executor_->read(*plan(size_t(module), size), part.final_norm, hidden_.data());
 }
 
 Status Engine::step(std::span<const int32_t> ids, int64_t position) {

@@ -148,7 +148,8 @@ private:
     struct Part {
         ModelGraph model;  // without a graph: not wanted
         int64_t max_tokens = 0;
-        bool expanded = false;  // attention's form
+        bool expanded = false;         // attention's form
+        ValueId final_norm = kAbsent;  // what MTP modules read, if any will
     };
     // main (module 0) or an MTP module.
     struct Module {
