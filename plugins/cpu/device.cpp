@@ -130,6 +130,7 @@ vks_status prepare_op(vks_device* device, const vks_op* op, vks_kernel** out, vk
 }
 
 void kernel_destroy(vks_device*, vks_kernel* kernel) noexcept {
+    if (kernel) ++kernel->device->freed;
     delete kernel;
 }
 
@@ -261,6 +262,7 @@ vks_status wait(vks_stream* stream, vks_fence* fence, uint64_t value, vks_error*
 vks_status submit(vks_stream* stream, vks_fence* fence, uint64_t value, vks_error* error) noexcept {
     return guard(error, [&] {
         if (!stream || !fence) return null_argument(error);
+        stream->ahead.submitted();
         const std::lock_guard lock(fence->mutex);
         if (value < fence->value) {
             return fail(error, VKS_INVALID, "fence: wanted at least %llu, found %llu",

@@ -11,13 +11,14 @@
 #include <string>
 #include <vector>
 
+#include "plugins/cpu/ahead.h"
 #include "plugins/cpu/op.h"
 
 struct vks_device {
     explicit vks_device(int threads) : pool(threads) {}
 
     vks::cpu::Pool pool;
-    std::atomic<uint64_t> freed{0};  // buffers: what was found about one holds until this changes
+    std::atomic<uint64_t> freed{0};  // buffers and kernels: what was found about one holds until this changes
     std::string variant;             // "": the best; else variants of this name only, and the plain ones
     bool portable_only = false;      // a SIMD target was asked for: no variant tied to another
 };
@@ -62,6 +63,7 @@ struct vks_kernel {
 
 struct vks_stream {
     vks_device* device = nullptr;
+    vks::cpu::Ahead ahead;
 };
 
 struct vks_fence {

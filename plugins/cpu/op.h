@@ -43,6 +43,12 @@ struct Variant {
     void (*run)(const Call&);
 };
 
+// Bytes of memory that one thread reads in order.
+struct Range {
+    const std::byte* data = nullptr;
+    int64_t bytes = 0;
+};
+
 struct Op {
     const char* id;        // "rms_norm/1"
     uint64_t params_size;  // 0: no params
@@ -51,6 +57,11 @@ struct Op {
     // Best first; the last is the plain one. Pointers, because a variant may live in another file: its address is a
     // constant there, its value may not be set yet. Define variants constinit.
     std::span<const Variant* const> variants;
+    // With few rows of x: the weights that a thread of so many begins with, about; ahead.h says what for. Null: the op
+    // reads none, or has better things to wait for.
+    Range (*weights)(const Call&, int64_t thread, int64_t threads) = nullptr;
+    // Which weights those are stands in arguments that other ops write.
+    bool by_lists = false;
 };
 
 }  // namespace vks::cpu

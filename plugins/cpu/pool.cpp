@@ -25,6 +25,9 @@ namespace {
 
 // How long an idle worker looks for work before it sleeps: longer than the gap between two launches of a step.
 constexpr std::chrono::microseconds kSpin{50};
+// How much an idle worker fetches beforehand: memory's work of some microseconds. Decoding bench-m with two threads,
+// against none: 32 and 64 KiB 3 % more tokens, 128 KiB 1.5 %, 256 KiB 2 % less.
+constexpr int64_t kFetched = int64_t{64} << 10;
 // Room for a thread's times: regions of some steps.
 constexpr size_t kTimes = 1 << 14;
 // The gate's bit that lets workers in; below it, how many are inside.
@@ -62,6 +65,20 @@ public:
 
 private:
     Frame frame_;
+};
+
+void prefetch(const std::byte* p) {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_prefetch(reinterpret_cast<const char*>(p), _MM_HINT_T1);
+#else
+    __builtin_prefetch(p, 0, 2);
+#endif
+}
+
+// What a worker will read, as told by whoever launches. The two may be of different tellings: it is a hint.
+struct alignas(64) Next {
+    std::atomic<const std::byte*> data{nullptr};
+    std::atomic<int64_t> bytes{0};
 };
 
 // A run of items, taken from its front. On a cache line of its own.
@@ -132,6 +149,8 @@ struct Pool::Impl {
     void* context = nullptr;
     std::unique_ptr<Share[]> share;  // one per thread, of which the region has the first `shares`
 
+    std::unique_ptr<Next[]> next;  // one per thread
+
     bool noting = false;
     std::vector<std::vector<Span>> times;  // by thread, which alone adds to its own while a region is open
 
@@ -182,12 +201,28 @@ struct Pool::Impl {
         if (gate.fetch_sub(1, std::memory_order_release) == 1) gate.notify_one();
     }
 
+    // Until there is work again, fetches what worker will read next; `fetched` is what it did that for last.
+    void fetch_next(int worker, uint32_t seen, const std::byte*& fetched) const {
+        const Next& told = next[static_cast<size_t>(worker)];
+        const std::byte* data = told.data.load(std::memory_order_relaxed);
+        if (data == fetched) return;
+        fetched = data;
+        constexpr int64_t kLine = 64, kStep = 8 * kLine;
+        const int64_t bytes = std::min(told.bytes.load(std::memory_order_relaxed), kFetched);
+        for (int64_t i = 0; i < bytes; i += kStep) {
+            if (epoch.load(std::memory_order_relaxed) != seen) return;
+            for (int64_t j = 0; j < kStep; j += kLine) prefetch(data + i + j);
+        }
+    }
+
     void serve(int worker) {
         const Enter enter(this, worker);
         uint32_t seen = 0;
+        const std::byte* fetched = nullptr;
         while (!stop.load(std::memory_order_acquire)) {
             const uint32_t now = epoch.load(std::memory_order_acquire);
             if (now == seen) {
+                fetch_next(worker, seen, fetched);
                 wait_for(epoch, seen, spin, [&] { return epoch.load(std::memory_order_relaxed) != seen; });
                 continue;
             }
@@ -221,6 +256,7 @@ Pool::Pool(int threads) : impl_(std::make_unique<Impl>()) {
     // With more threads than cores a spinning one only keeps a working one from running.
     impl.spin = threads <= usable_cores();
     impl.share = std::make_unique<Share[]>(static_cast<size_t>(std::max(threads, 1)));
+    impl.next = std::make_unique<Next[]>(static_cast<size_t>(std::max(threads, 1)));
     try {
         for (int worker = 1; worker < threads; ++worker) {
             impl.workers.emplace_back([&impl, worker] { impl.serve(worker); });
@@ -233,6 +269,12 @@ Pool::~Pool() = default;
 
 int Pool::threads() const {
     return static_cast<int>(impl_->workers.size()) + 1;
+}
+
+void Pool::foresee(int worker, const std::byte* data, int64_t bytes) {
+    Next& told = impl_->next[static_cast<size_t>(worker)];
+    told.bytes.store(bytes, std::memory_order_relaxed);
+    told.data.store(data, std::memory_order_relaxed);
 }
 
 void Pool::note_times(bool on) {

@@ -40,6 +40,10 @@ public:
             &f);
     }
 
+    // What a worker will read next: while it has nothing else to do it brings the first of it into its cache. Memory
+    // that isn't there does no harm. [any thread]
+    void foresee(int worker, const std::byte* data, int64_t bytes);
+
     // When a thread was at work in a region, in ns of the steady clock.
     struct Span {
         int worker = 0;

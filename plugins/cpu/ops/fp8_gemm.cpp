@@ -1,6 +1,7 @@
 // fp8_gemm/1: y[t, n] = sum_b x_scale[t, b] * w_scale[n/128, b] * sum_{k in block b} x[t, k] * w[n, k], w in e4m3.
 // x is either activations as they are (x_scale absent, 1) or their e4m3 image.
 #include "plugins/args/ops/fp8_gemm.h"
+#include "plugins/cpu/ahead.h"
 #include "plugins/cpu/matmul.h"
 #include "plugins/cpu/ops/variants.h"
 
@@ -20,11 +21,16 @@ void run(const Call& call) {
                           .last = a[kX].rows()});
 }
 
+// The rows of one thread, as all of them are shared out.
+Range weights(const Call& call, int64_t thread, int64_t threads) {
+    return part_of(call.args[kW], 0, call.args[kW].dim[0], thread, threads);
+}
+
 constinit const Variant plain = {"plain", nullptr, nullptr, nullptr, run};
 constexpr const Variant* kVariants[] = {&avx512bf16_fp8_gemm, &simd_fp8_gemm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, kVariants};
+extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, kVariants, weights};
 
 }  // namespace vks::cpu

@@ -1,5 +1,6 @@
 // gemm/1: y[t, n] = sum_k x[t, k] * w[n, k], w in f32, bf16 or f16.
 #include "plugins/args/ops/gemm.h"
+#include "plugins/cpu/ahead.h"
 #include "plugins/cpu/matmul.h"
 #include "plugins/cpu/ops/variants.h"
 
@@ -20,11 +21,16 @@ void run(const Call& call) {
                           .last = x.rows()});
 }
 
+// The rows of one thread, as all of them are shared out.
+Range weights(const Call& call, int64_t thread, int64_t threads) {
+    return part_of(call.args[kW], 0, call.args[kW].dim[0], thread, threads);
+}
+
 constinit const Variant plain = {"plain", nullptr, nullptr, nullptr, run};
 constexpr const Variant* kVariants[] = {&avx512bf16_gemm, &simd_gemm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_gemm = {"gemm/1", 0, check, kVariants};
+extern constinit const Op op_gemm = {"gemm/1", 0, check, kVariants, weights};
 
 }  // namespace vks::cpu

@@ -1,6 +1,7 @@
 // grouped_gemm/1: one matrix product per expert over its list of rows:
 //   y[r] = x[row[r]] w_e^T  for r in [offset[e], offset[e+1]);  row absent: x[r].  Rows past offset[E] aren't written.
 #include "plugins/args/ops/grouped_gemm.h"
+#include "plugins/cpu/ahead.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/matmul.h"
 #include "plugins/cpu/ops/variants.h"
@@ -35,11 +36,31 @@ void run(const Call& call) {
     }
 }
 
+// Of the experts with rows, one after the other, where a thread's part begins.
+Range weights(const Call& call, int64_t thread, int64_t threads) {
+    const auto experts = static_cast<int64_t>(call.get<vks_grouped_gemm_params>().experts);
+    const int32_t* offset = call.args[kOffset].as<int32_t>();
+    const auto has_rows = [&](int64_t e) {
+        return offset[e + 1] > offset[e] && call.args[static_cast<size_t>(kWeights + 2 * e)];
+    };
+    int64_t count = 0;
+    for (int64_t e = 0; e < experts; ++e) count += has_rows(e) ? 1 : 0;
+    int64_t skipped = count * thread / threads;
+    for (int64_t e = 0; e < experts; ++e) {
+        if (!has_rows(e) || skipped-- > 0) continue;
+        const Arg& w = call.args[static_cast<size_t>(kWeights + 2 * e)];
+        const int64_t rows = w.dim[0], begin = count * rows * thread / threads % rows;
+        return part_of(w, begin, rows - begin, 0, 1);
+    }
+    return {};
+}
+
 constinit const Variant plain = {"plain", nullptr, nullptr, nullptr, run};
 constexpr const Variant* kVariants[] = {&avx512bf16_grouped_gemm, &simd_grouped_gemm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_grouped_gemm = {"grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, kVariants};
+extern constinit const Op op_grouped_gemm = {
+    "grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, kVariants, weights, true};
 
 }  // namespace vks::cpu

@@ -3,6 +3,7 @@
 //   heads*lora] EXPAND: y[t,h,i] = sum_c x[t,h,c] * w[h*(nope+v)+nope+i, c]    i < v,    x [T, heads*lora],        y
 //   [T, heads*v]
 #include "plugins/args/ops/head_gemm.h"
+#include "plugins/cpu/ahead.h"
 #include "plugins/cpu/dot.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
@@ -62,11 +63,19 @@ void run(const Call& call) {
     });
 }
 
+// The first head of a thread's.
+Range weights(const Call& call, int64_t thread, int64_t threads) {
+    const auto& p = call.get<vks_head_gemm_params>();
+    const int64_t first = thread * p.heads / threads * (int64_t{p.nope} + p.v);
+    if (p.mode == VKS_HEAD_ABSORB) return part_of(call.args[kW], first, p.nope, 0, 1);
+    return part_of(call.args[kW], first + p.nope, p.v, 0, 1);
+}
+
 constinit const Variant plain = {"plain", nullptr, nullptr, nullptr, run};
 constexpr const Variant* kVariants[] = {&avx512bf16_head_gemm, &simd_head_gemm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, kVariants};
+extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, kVariants, weights};
 
 }  // namespace vks::cpu

@@ -1,0 +1,84 @@
+#include "plugins/cpu/ahead.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "plugins/cpu/device.h"
+
+namespace vks::cpu {
+namespace {
+
+// Steps with more rows of x take longer to multiply than to read.
+constexpr int64_t kFewRows = 24;
+
+}  // namespace
+
+void Ahead::launched(const vks_kernel& kernel) {
+    const vks_device& device = *kernel.device;
+    if (device.pool.threads() == 1) return;
+    if (const uint64_t freed = device.freed.load(std::memory_order_relaxed); freed != freed_) {
+        for (Launches& launches : known_) launches.clear();
+        now_.clear();
+        follows_ = nullptr;
+        freed_ = freed;
+    }
+    const size_t i = now_.size();
+    now_.push_back({&kernel, SIZE_MAX});
+    if (i == 0) {
+        for (const Launches& launches : known_)
+            if (!launches.empty() && launches[0].kernel == &kernel) follows_ = &launches;
+    }
+    if (!follows_) return;
+    if (i >= follows_->size() || (*follows_)[i].kernel != &kernel) {
+        follows_ = nullptr;
+        return;
+    }
+    const size_t next = (*follows_)[i].reader;
+    if (next == SIZE_MAX || next == told_) return;
+    const vks_kernel& reader = *(*follows_)[next].kernel;
+    // Lists that this step hasn't written yet would name the last step's experts.
+    if (reader.op->by_lists && reader.op != kernel.op) return;
+    told_ = next;
+    tell(kernel, reader);
+}
+
+void Ahead::tell(const vks_kernel& kernel, const vks_kernel& reader) {
+    if (&reader == &kernel) return;
+    const std::unique_lock lock(reader.bound.mutex, std::try_to_lock);
+    if (!lock || reader.bound.given.empty() || reader.bound.freed != freed_) return;
+    Pool& pool = reader.device->pool;
+    const Call call{reader.bound.args, reader.params.data(), nullptr, &pool};
+    if (call.args[0].rows() > kFewRows) return;
+    for (int thread = 1; thread < pool.threads(); ++thread) {  // the caller is never idle
+        const Range range = reader.op->weights(call, thread, pool.threads());
+        pool.foresee(thread, range.data, range.bytes);
+    }
+}
+
+void Ahead::submitted() {
+    if (now_.empty()) return;
+    if (!follows_ || follows_->size() != now_.size()) {
+        size_t reader = SIZE_MAX;
+        for (int round = 0; round < 2; ++round) {  // the second knows what comes after the end
+            for (size_t i = now_.size(); i-- > 0;) {
+                now_[i].reader = reader;
+                if (now_[i].kernel->op->weights) reader = i;
+            }
+        }
+        const auto same = [&](const Launches& l) { return !l.empty() && l[0].kernel == now_[0].kernel; };
+        auto at = std::find_if(known_.begin(), known_.end(), same);
+        if (at == known_.end()) at = known_.begin() + static_cast<std::ptrdiff_t>(oldest_++ % known_.size());
+        at->swap(now_);
+    }
+    now_.clear();
+    follows_ = nullptr;
+    told_ = SIZE_MAX;
+}
+
+Range part_of(const Arg& w, int64_t first, int64_t count, int64_t thread, int64_t threads) {
+    const int64_t row = w.dim[1] * abi::element_bytes(w.dtype);
+    const int64_t from = count * thread / threads, to = count * (thread + 1) / threads;
+    return {w.as<std::byte>() + (first + from) * row, (to - from) * row};
+}
+
+}  // namespace vks::cpu

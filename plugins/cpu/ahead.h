@@ -1,0 +1,44 @@
+// What a stream will read next. Memory rests while a token's small operators run, one thread's work of a microsecond or
+// two each; meanwhile idle threads fetch the beginnings of their shares of the next weights into their caches. Which
+// those are is known because a step's launches are as a rule those of an earlier one.
+#pragma once
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "plugins/cpu/op.h"
+
+struct vks_kernel;
+
+namespace vks::cpu {
+
+// The launches of a stream between two submissions, and of a few earlier ones: a model's step for one id, for drafts,
+// an MTP module's. For the one thread that launches. Allocates only for what is new. Kernels are looked into only while
+// nothing has been freed since they were noted.
+class Ahead {
+public:
+    // Before `kernel` runs. Tells the device's pool.
+    void launched(const vks_kernel& kernel);
+    void submitted();
+
+private:
+    struct Launch {
+        const vks_kernel* kernel;
+        size_t reader;  // the next launch behind it that reads weights, or at the end the first one
+    };
+    using Launches = std::vector<Launch>;
+    void tell(const vks_kernel& kernel, const vks_kernel& reader);
+
+    std::array<Launches, 4> known_;  // each begins with another kernel
+    size_t oldest_ = 0;
+    Launches now_;
+    const Launches* follows_ = nullptr;  // the one that now_ has been like so far
+    size_t told_ = SIZE_MAX;             // the reader that the pool knows
+    uint64_t freed_ = 0;
+};
+
+// Thread `thread`'s part of w's rows [first, first + count), in parts for so many threads.
+Range part_of(const Arg& w, int64_t first, int64_t count, int64_t thread, int64_t threads);
+
+}  // namespace vks::cpu

@@ -1,0 +1,147 @@
+// What a stream of the CPU plugin says will be read next: that, as soon as a step's launches repeat, and nothing that
+// may be gone or isn't decided yet.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "plugins/cpu/ahead.h"
+#include "plugins/cpu/device.h"
+
+namespace vks::cpu {
+namespace {
+
+// Of every weights() call: the kernel, as its first argument's address, and the thread.
+std::vector<std::pair<const void*, int64_t>>& calls() {
+    static std::vector<std::pair<const void*, int64_t>> list;
+    return list;
+}
+Range weights(const Call& call, int64_t thread, int64_t threads) {
+    EXPECT_EQ(threads, 3);
+    calls().emplace_back(call.args.data(), thread);
+    return {};
+}
+
+const Op kSmall = {"small/1", 0, nullptr, {}};
+const Op kDense = {"dense/1", 0, nullptr, {}, weights};
+const Op kLists = {"lists/1", 0, nullptr, {}, weights, true};
+
+class CpuAhead : public testing::Test {
+protected:
+    vks_kernel& kernel(const Op& op, int64_t rows = 1) {
+        kernels_.push_back(std::make_unique<vks_kernel>());
+        vks_kernel& k = *kernels_.back();
+        k.device = &device_;
+        k.op = &op;
+        k.bound.args = {Arg{VKS_F32, 2, {rows, 1}, nullptr}};
+        k.bound.given.resize(1);
+        return k;
+    }
+    // Launches them; "2" for each that the pool was told to read next, "-" where it was told nothing.
+    std::string launch(const std::vector<vks_kernel*>& order) {
+        std::string told;
+        for (const vks_kernel* k : order) {
+            calls().clear();
+            ahead_.launched(*k);
+            if (calls().empty()) {
+                told += '-';
+                continue;
+            }
+            EXPECT_EQ(calls().size(), 2u);  // the workers
+            for (size_t i = 0; i < order.size(); ++i)
+                if (calls()[0].first == order[i]->bound.args.data()) told += static_cast<char>('0' + i);
+        }
+        return told;
+    }
+
+    vks_device device_{3};
+    Ahead ahead_;
+    std::vector<std::unique_ptr<vks_kernel>> kernels_;
+};
+
+TEST_F(CpuAhead, WhatCameLastTime) {
+    const std::vector<vks_kernel*> order = {&kernel(kSmall), &kernel(kDense), &kernel(kSmall), &kernel(kDense),
+                                            &kernel(kLists), &kernel(kSmall), &kernel(kLists), &kernel(kSmall)};
+    EXPECT_EQ(launch(order), "--------");
+    for (int step = 0; step < 3; ++step) {
+        ahead_.submitted();
+        // Not 4, whose lists 3 or what comes before may still write; after 6 the next step's first.
+        EXPECT_EQ(launch(order), "13--6-1-");
+    }
+}
+
+TEST_F(CpuAhead, SeveralStepsInTurn) {
+    const std::vector<vks_kernel*> one = {&kernel(kDense), &kernel(kSmall), &kernel(kDense)};
+    const std::vector<vks_kernel*> two = {&kernel(kDense), &kernel(kDense)};
+    for (const auto& step : {one, two}) {
+        launch(step);
+        ahead_.submitted();
+        ahead_.submitted();  // nothing between: not a step
+    }
+    for (int round = 0; round < 2; ++round) {
+        EXPECT_EQ(launch(one), "2-0");
+        ahead_.submitted();
+        EXPECT_EQ(launch(two), "10");
+        ahead_.submitted();
+    }
+}
+
+// More than are kept: the oldest is forgotten.
+TEST_F(CpuAhead, FiveSteps) {
+    std::vector<std::vector<vks_kernel*>> steps;
+    for (int i = 0; i < 5; ++i) steps.push_back({&kernel(kDense), &kernel(kDense)});
+    for (const auto& step : steps) {
+        launch(step);
+        ahead_.submitted();
+    }
+    for (int i = 4; i > 0; --i) {
+        EXPECT_EQ(launch(steps[static_cast<size_t>(i)]), "10");
+        ahead_.submitted();
+    }
+    EXPECT_EQ(launch(steps[0]), "--");
+}
+
+TEST_F(CpuAhead, AnotherOrderSaysNothing) {
+    vks_kernel &a = kernel(kDense), &b = kernel(kDense), &c = kernel(kDense);
+    launch({&a, &b, &c});
+    ahead_.submitted();
+    EXPECT_EQ(launch({&a, &c, &b}), "2--");  // b was to come after a
+    ahead_.submitted();
+    EXPECT_EQ(launch({&a, &c, &b}), "120");
+}
+
+TEST_F(CpuAhead, NothingThatMayBeGone) {
+    vks_kernel &a = kernel(kDense), &b = kernel(kDense);
+    launch({&a, &b});
+    ahead_.submitted();
+    ++device_.freed;
+    EXPECT_EQ(launch({&a, &b}), "--");
+    ahead_.submitted();
+    EXPECT_EQ(launch({&a, &b}), "--");  // bound before that
+    a.bound.freed = b.bound.freed = device_.freed;
+    ahead_.submitted();
+    EXPECT_EQ(launch({&a, &b}), "10");
+}
+
+TEST_F(CpuAhead, NotForManyRows) {
+    vks_kernel &a = kernel(kDense, 25), &b = kernel(kDense, 24);
+    launch({&a, &b});
+    ahead_.submitted();
+    EXPECT_EQ(launch({&a, &b}), "1-");
+}
+
+TEST(CpuAheadParts, CoverTheRows) {
+    std::vector<std::byte> memory(60);
+    const Arg w{VKS_BF16, 2, {10, 3}, memory.data()};
+    const std::byte* at = memory.data() + 6;  // from row 1 on
+    for (int64_t thread = 0; thread < 4; ++thread) {
+        const Range part = part_of(w, 1, 9, thread, 4);
+        EXPECT_EQ(part.data, at);
+        at += part.bytes;
+    }
+    EXPECT_EQ(at, memory.data() + 60);
+}
+
+}  // namespace
+}  // namespace vks::cpu
