@@ -1,5 +1,7 @@
-"""Runs a command several times and reports what users feel: wall time and peak memory of the whole process."""
+"""What the scripts here share: a command's wall time and peak memory, as users feel them, its JSON, plain loops to compare
+with."""
 
+import json
 import os
 import statistics
 import subprocess
@@ -29,3 +31,19 @@ def times(command, runs):
     run(command)
     seconds = sorted(run(command)[0] for _ in range(runs))
     return statistics.median(seconds), seconds[0], seconds[-1] / seconds[0]
+
+
+def output(command, **more):
+    """A command's standard output as JSON, None if there is none; ends the script when it fails."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **more)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]}: {done.stderr.strip()}")
+    return json.loads(done.stdout) if done.stdout else None
+
+
+def plain_loops(folder):
+    """roofline.c, built there."""
+    flags = ["-O3", "-march=native", "-ffast-math", "-fno-tree-loop-distribute-patterns", "-mprefer-vector-width=512"]
+    program = Path(folder) / "roofline"
+    output(["cc", *flags, ROOT / "bench/roofline.c", "-o", program, "-pthread"])
+    return program

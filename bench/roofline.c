@@ -2,7 +2,8 @@
  * by the C library where that is faster, and a loop of multiply-adds. bench/roofline.py builds it and holds `vkseek
  * bench roofline` against it.
  *
- * usage: roofline THREADS BYTES    prints GB/s and GFLOP/s as JSON; copies count what they read and what they write
+ * usage: roofline THREADS BYTES [read]    prints GB/s and GFLOP/s as JSON, of the best try each, and read's median; copies
+ *                                         count what they read and what they write. read: nothing but that
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -82,8 +83,17 @@ static void* tries(void* argument) {
     return NULL;
 }
 
-/* The best try's seconds, from when the first begins until the last is done. */
-static double best(struct Worker* workers, int threads, void (*work)(struct Worker*)) {
+static int by_value(const void* a, const void* b) {
+    const double x = *(const double*)a, y = *(const double*)b;
+    return (x > y) - (x < y);
+}
+
+/* Seconds of a try, from when the first begins until the last is done: the best one's, and the median. */
+struct Times {
+    double best, median;
+};
+
+static struct Times measure(struct Worker* workers, int threads, void (*work)(struct Worker*)) {
     pthread_barrier_t barrier;
     pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
     for (int t = 0; t < threads; ++t) {
@@ -97,7 +107,7 @@ static double best(struct Worker* workers, int threads, void (*work)(struct Work
         pthread_setaffinity_np(workers[t].thread, sizeof core, &core);
 #endif
     }
-    double least = 1e9;
+    double taken[kTries];
     for (int i = 0; i < kTries; ++i) {
         pthread_barrier_wait(&barrier);
         pthread_barrier_wait(&barrier);
@@ -106,19 +116,23 @@ static double best(struct Worker* workers, int threads, void (*work)(struct Work
             if (workers[t].begin < begin) begin = workers[t].begin;
             if (workers[t].end > end) end = workers[t].end;
         }
-        if (end - begin < least) least = end - begin;
+        taken[i] = end - begin;
     }
     for (int t = 0; t < threads; ++t) pthread_join(workers[t].thread, NULL);
     pthread_barrier_destroy(&barrier);
-    return least;
+    qsort(taken, kTries, sizeof *taken, by_value);
+    return (struct Times){taken[0], taken[kTries / 2]};
 }
 
 int main(int argc, char** argv) {
-    const int threads = argc == 3 ? atoi(argv[1]) : 0;
-    const size_t bytes_each = argc == 3 && threads > 0 ? (size_t)strtoull(argv[2], NULL, 10) / (size_t)threads : 0;
+    const int read_only = argc == 4 && strcmp(argv[3], "read") == 0, right = argc == 3 || read_only;
+    const int threads = right ? atoi(argv[1]) : 0;
+    const size_t bytes_each = threads > 0 ? (size_t)strtoull(argv[2], NULL, 10) / (size_t)threads : 0;
     const size_t count = bytes_each / sizeof(float);
     struct Worker* workers = calloc((size_t)threads, sizeof *workers);
-    if (threads <= 0 || count < 2 || !workers) return fprintf(stderr, "usage: %s THREADS BYTES\n", argv[0]), 2;
+    if (threads <= 0 || count < 2 || !workers) {
+        return fprintf(stderr, "usage: %s THREADS BYTES [read]\n", argv[0]), 2;
+    }
     for (int t = 0; t < threads; ++t) {
         struct Worker* w = &workers[t];
         w->count = count;
@@ -129,9 +143,12 @@ int main(int argc, char** argv) {
         memset(w->b, 0, count * sizeof(float));
     }
     const double bytes = (double)(count * sizeof(float)) * threads;
-    printf("{\"read\": %.2f, ", bytes / best(workers, threads, read_all) / 1e9);
-    const double loop = best(workers, threads, copy_all), pieces = best(workers, threads, copy_pieces);
-    printf("\"copy\": %.2f, ", 2 * bytes / (loop < pieces ? loop : pieces) / 1e9);
-    printf("\"f32\": %.2f}\n", 2.0 * kLanes * kChains * kRounds * threads / best(workers, threads, multiply_add) / 1e9);
+    const struct Times read = measure(workers, threads, read_all);
+    printf("{\"read\": %.2f, \"read_median\": %.2f", bytes / read.best / 1e9, bytes / read.median / 1e9);
+    if (read_only) return puts("}"), 0;
+    const double loop = measure(workers, threads, copy_all).best, pieces = measure(workers, threads, copy_pieces).best;
+    printf(", \"copy\": %.2f, ", 2 * bytes / (loop < pieces ? loop : pieces) / 1e9);
+    const double f32 = measure(workers, threads, multiply_add).best;
+    printf("\"f32\": %.2f}\n", 2.0 * kLanes * kChains * kRounds * threads / f32 / 1e9);
     return 0;
 }
