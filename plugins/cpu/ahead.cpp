@@ -10,12 +10,13 @@ namespace {
 
 // Steps with more rows of x take longer to multiply than to read.
 constexpr int64_t kFewRows = 24;
+// For each thread of an op that computes: its L2 and some of what is behind it.
+constexpr int64_t kAheadBytes = int64_t{3} << 19;
 
 }  // namespace
 
-void Ahead::launched(const vks_kernel& kernel) {
+std::span<const Ranges> Ahead::launched(const vks_kernel& kernel) {
     const vks_device& device = *kernel.device;
-    if (device.pool.threads() == 1) return;
     if (const uint64_t freed = device.freed.load(std::memory_order_relaxed); freed != freed_) {
         for (Launches& launches : known_) launches.clear();
         now_.clear();
@@ -28,30 +29,63 @@ void Ahead::launched(const vks_kernel& kernel) {
         for (const Launches& launches : known_)
             if (!launches.empty() && launches[0].kernel == &kernel) follows_ = &launches;
     }
-    if (!follows_) return;
+    if (!follows_) return {};
     if (i >= follows_->size() || (*follows_)[i].kernel != &kernel) {
         follows_ = nullptr;
-        return;
+        return {};
     }
+    if (kernel.op->computes) {
+        list_ahead(i);
+        return ahead_;
+    }
+    if (device.pool.threads() == 1) return {};
     const size_t next = (*follows_)[i].reader;
-    if (next == SIZE_MAX || next == told_) return;
+    if (next == SIZE_MAX || next == told_) return {};
     const vks_kernel& reader = *(*follows_)[next].kernel;
     // Lists that this step hasn't written yet would name the last step's experts.
-    if (reader.op->by_lists && reader.op != kernel.op) return;
+    if (reader.op->by_lists && reader.op != kernel.op) return {};
     told_ = next;
-    tell(kernel, reader);
+    with_call(kernel, reader, [&](const Call& call, int threads) {
+        for (int thread = 1; thread < threads; ++thread) {  // the caller is never idle
+            const Range range = reader.op->weights(call, thread, threads, 0);
+            call.pool->foresee(thread, range.data, range.bytes);
+        }
+    });
+    return {};
 }
 
-void Ahead::tell(const vks_kernel& kernel, const vks_kernel& reader) {
+// f(reader's last call, threads), if it can be looked into and is one that reads more than it computes.
+template <class F>
+void Ahead::with_call(const vks_kernel& kernel, const vks_kernel& reader, F&& f) const {
     if (&reader == &kernel) return;
     const std::unique_lock lock(reader.bound.mutex, std::try_to_lock);
     if (!lock || reader.bound.given.empty() || reader.bound.freed != freed_) return;
     Pool& pool = reader.device->pool;
     const Call call{reader.bound.args, reader.params.data(), nullptr, &pool};
-    if (call.args[0].rows() > kFewRows) return;
-    for (int thread = 1; thread < pool.threads(); ++thread) {  // the caller is never idle
-        const Range range = reader.op->weights(call, thread, pool.threads());
-        pool.foresee(thread, range.data, range.bytes);
+    if (call.args[0].rows() <= kFewRows) f(call, pool.threads());
+}
+
+// Fills ahead_ with what is read by those behind `launch`, of those it is like.
+void Ahead::list_ahead(size_t launch) {
+    const vks_kernel& kernel = *(*follows_)[launch].kernel;
+    ahead_.resize(static_cast<size_t>(kernel.device->pool.threads()));
+    for (Ranges& ranges : ahead_) ranges.count = 0;
+    int64_t listed = 0;  // the first thread's bytes
+    for (size_t i = launch + 1; i < follows_->size() && listed < kAheadBytes; ++i) {
+        const vks_kernel& reader = *(*follows_)[i].kernel;
+        if (!reader.op->weights) continue;
+        if (reader.op->by_lists) return;
+        with_call(kernel, reader, [&](const Call& call, int threads) {
+            for (int thread = 0; thread < threads; ++thread) {
+                Ranges& ranges = ahead_[static_cast<size_t>(thread)];
+                for (int64_t piece = 0; ranges.count < ranges.list.size(); ++piece) {
+                    const Range range = reader.op->weights(call, thread, threads, piece);
+                    if (range.bytes == 0) break;
+                    ranges.list[ranges.count++] = range;
+                    if (thread == 0) listed += range.bytes;
+                }
+            }
+        });
     }
 }
 

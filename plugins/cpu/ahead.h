@@ -1,10 +1,12 @@
 // What a stream will read next. Memory rests while a token's small operators run, one thread's work of a microsecond or
 // two each; meanwhile idle threads fetch the beginnings of their shares of the next weights into their caches. Which
-// those are is known because a step's launches are as a rule those of an earlier one.
+// those are is known because a step's launches are as a rule those of an earlier one. An operator that computes for
+// long is told, too, and fetches more.
 #pragma once
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "plugins/cpu/op.h"
@@ -18,8 +20,9 @@ namespace vks::cpu {
 // nothing has been freed since they were noted.
 class Ahead {
 public:
-    // Before `kernel` runs. Tells the device's pool.
-    void launched(const vks_kernel& kernel);
+    // Before `kernel` runs. Tells the device's pool. For an op that computes: what each thread will read after it,
+    // until the next call; empty: not known.
+    std::span<const Ranges> launched(const vks_kernel& kernel);
     void submitted();
 
 private:
@@ -28,7 +31,9 @@ private:
         size_t reader;  // the next launch behind it that reads weights, or at the end the first one
     };
     using Launches = std::vector<Launch>;
-    void tell(const vks_kernel& kernel, const vks_kernel& reader);
+    template <class F>
+    void with_call(const vks_kernel& kernel, const vks_kernel& reader, F&& f) const;
+    void list_ahead(size_t launch);
 
     std::array<Launches, 4> known_;  // each begins with another kernel
     size_t oldest_ = 0;
@@ -36,6 +41,7 @@ private:
     const Launches* follows_ = nullptr;  // the one that now_ has been like so far
     size_t told_ = SIZE_MAX;             // the reader that the pool knows
     uint64_t freed_ = 0;
+    std::vector<Ranges> ahead_;  // of each thread
 };
 
 // Thread `thread`'s part of w's rows [first, first + count), in parts for so many threads.

@@ -1,6 +1,7 @@
 // What an operator's files in ops/ provide. ops/<op>.cpp holds the meaning in plain C++ and defines op_<op>;
 // ops/<op>.simd.cpp the Highway versions. The table of all ops is generated from the file names (CMakeLists.txt).
 #pragma once
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -16,12 +17,23 @@ using args::Arg;
 using args::blocks;
 using args::kBlock;
 
+// Bytes of memory that one thread reads in order.
+struct Range {
+    const std::byte* data = nullptr;
+    int64_t bytes = 0;
+};
+struct Ranges {
+    std::array<Range, 32> list;
+    size_t count = 0;
+};
+
 // A launch: all arguments in the op's order, constants included.
 struct Call {
     std::span<const Arg> args;
     const void* params = nullptr;
     std::byte* scratch = nullptr;  // Variant::scratch(...) bytes, 64-byte aligned
     Pool* pool = nullptr;
+    std::span<const Ranges> ahead = {};  // of an op that computes: what each thread will read after it, if known
 
     template <class P>
     const P& get() const {
@@ -43,12 +55,6 @@ struct Variant {
     void (*run)(const Call&);
 };
 
-// Bytes of memory that one thread reads in order.
-struct Range {
-    const std::byte* data = nullptr;
-    int64_t bytes = 0;
-};
-
 struct Op {
     const char* id;        // "rms_norm/1"
     uint64_t params_size;  // 0: no params
@@ -57,11 +63,13 @@ struct Op {
     // Best first; the last is the plain one. Pointers, because a variant may live in another file: its address is a
     // constant there, its value may not be set yet. Define variants constinit.
     std::span<const Variant* const> variants;
-    // With few rows of x: the weights that a thread of so many begins with, about; ahead.h says what for. Null: the op
-    // reads none, or has better things to wait for.
-    Range (*weights)(const Call&, int64_t thread, int64_t threads) = nullptr;
+    // With few rows of x: of the weights that a thread of so many reads, about, the piece after so many others; empty:
+    // no more, or not worth saying. ahead.h says what for. Null: the op reads none.
+    Range (*weights)(const Call&, int64_t thread, int64_t threads, int64_t piece) = nullptr;
     // Which weights those are stands in arguments that other ops write.
     bool by_lists = false;
+    // Takes longer to compute than to read: memory has time for what comes next.
+    bool computes = false;
 };
 
 }  // namespace vks::cpu

@@ -17,15 +17,18 @@ std::vector<std::pair<const void*, int64_t>>& calls() {
     static std::vector<std::pair<const void*, int64_t>> list;
     return list;
 }
-Range weights(const Call& call, int64_t thread, int64_t threads) {
+// Two pieces for each thread, at addresses that say whose.
+Range weights(const Call& call, int64_t thread, int64_t threads, int64_t piece) {
     EXPECT_EQ(threads, 3);
     calls().emplace_back(call.args.data(), thread);
-    return {};
+    if (piece > 1) return {};
+    return {reinterpret_cast<const std::byte*>(call.args.data()) + 2 * thread + piece, 400000};
 }
 
 const Op kSmall = {"small/1", 0, nullptr, {}};
 const Op kDense = {"dense/1", 0, nullptr, {}, weights};
 const Op kLists = {"lists/1", 0, nullptr, {}, weights, true};
+const Op kComputes = {"computes/1", 0, nullptr, {}, nullptr, false, true};
 
 class CpuAhead : public testing::Test {
 protected:
@@ -129,6 +132,32 @@ TEST_F(CpuAhead, NotForManyRows) {
     launch({&a, &b});
     ahead_.submitted();
     EXPECT_EQ(launch({&a, &b}), "1-");
+}
+
+// An operator that computes hears of both pieces of each that reads behind it: 0.8 MB a thread of the first, as much of
+// the second, then it is enough; and of nothing behind lists.
+TEST_F(CpuAhead, WhatIsReadAfterComputing) {
+    vks_kernel &a = kernel(kComputes), &b = kernel(kDense), &c = kernel(kSmall), &d = kernel(kDense),
+               &e = kernel(kDense);
+    for (const vks_kernel* k : {&a, &b, &c, &d, &e}) EXPECT_TRUE(ahead_.launched(*k).empty());
+    ahead_.submitted();
+    const std::span<const Ranges> lists = ahead_.launched(a);
+    ASSERT_EQ(lists.size(), 3u);
+    for (size_t thread = 0; thread < 3; ++thread) {
+        const Ranges& ranges = lists[thread];
+        ASSERT_EQ(ranges.count, 4u) << thread;
+        for (size_t i = 0; i < 4; ++i) {
+            const void* base = (i < 2 ? b : d).bound.args.data();
+            EXPECT_EQ(ranges.list[i].data, static_cast<const std::byte*>(base) + 2 * thread + i % 2);
+        }
+    }
+    EXPECT_TRUE(ahead_.launched(b).empty());  // reads itself
+
+    ahead_.submitted();
+    vks_kernel &f = kernel(kComputes), &g = kernel(kLists);
+    for (const vks_kernel* k : {&f, &g, &b}) ahead_.launched(*k);
+    ahead_.submitted();
+    for (const Ranges& ranges : ahead_.launched(f)) EXPECT_EQ(ranges.count, 0u);
 }
 
 TEST(CpuAheadParts, CoverTheRows) {

@@ -21,9 +21,10 @@ void run(const Call& call) {
                           .last = x.rows()});
 }
 
-// The rows of one thread, as all of them are shared out.
-Range weights(const Call& call, int64_t thread, int64_t threads) {
-    return part_of(call.args[kW], 0, call.args[kW].dim[0], thread, threads);
+// A thread's rows, as all of them are shared out.
+Range weights(const Call& call, int64_t thread, int64_t threads, int64_t piece) {
+    const Arg& w = call.args[kW];
+    return piece == 0 ? part_of(w, 0, w.dim[0], thread, threads) : Range{};
 }
 
 constinit const Variant plain = {"plain", nullptr, nullptr, nullptr, run};

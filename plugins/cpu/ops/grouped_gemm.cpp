@@ -37,7 +37,8 @@ void run(const Call& call) {
 }
 
 // Of the experts with rows, one after the other, where a thread's part begins.
-Range weights(const Call& call, int64_t thread, int64_t threads) {
+Range weights(const Call& call, int64_t thread, int64_t threads, int64_t piece) {
+    if (piece > 0) return {};
     const auto experts = static_cast<int64_t>(call.get<vks_grouped_gemm_params>().experts);
     const int32_t* offset = call.args[kOffset].as<int32_t>();
     const auto has_rows = [&](int64_t e) {

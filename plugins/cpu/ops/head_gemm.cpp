@@ -63,10 +63,11 @@ void run(const Call& call) {
     });
 }
 
-// The first head of a thread's.
-Range weights(const Call& call, int64_t thread, int64_t threads) {
+// A thread's heads, one after the other.
+Range weights(const Call& call, int64_t thread, int64_t threads, int64_t piece) {
     const auto& p = call.get<vks_head_gemm_params>();
-    const int64_t first = thread * p.heads / threads * (int64_t{p.nope} + p.v);
+    const int64_t head = thread * p.heads / threads + piece, first = head * (int64_t{p.nope} + p.v);
+    if (head >= (thread + 1) * p.heads / threads) return {};
     if (p.mode == VKS_HEAD_ABSORB) return part_of(call.args[kW], first, p.nope, 0, 1);
     return part_of(call.args[kW], first + p.nope, p.v, 0, 1);
 }

@@ -171,9 +171,12 @@ void softmax(const Space& space, int64_t rows, __mmask16 heads, bool fresh, floa
 }
 
 // out[h] = shrink[h] * out[h] + sum_j p[j][h] c[j] for H heads by kColumns columns; c [rows, stride]. No shrink: 0.
+// later: a line of it is fetched for every two rows; or null.
 template <int H>
 inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, int64_t rows, const float* shrink,
-                        float* out, int64_t out_stride) {
+                        float* out, int64_t out_stride, const std::byte* later) {
+    const auto* line = reinterpret_cast<const char*>(later ? static_cast<const void*>(later) : c);
+    const int64_t step = later ? 64 : 0;
     const Bits order = pair_order();
     F32x16 acc[H];
     VKS_AVX512BF16_UNROLL
@@ -181,7 +184,8 @@ inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, in
         acc[h] = _mm512_setzero_ps();
         if (shrink) acc[h] = _mm512_mul_ps(_mm512_set1_ps(shrink[h]), _mm512_loadu_ps(out + h * out_stride));
     }
-    for (int64_t j = 0; j < rows; j += 2, p += kLanes, c += 2 * stride) {
+    for (int64_t j = 0; j < rows; j += 2, p += kLanes, c += 2 * stride, line += step) {
+        _mm_prefetch(line, _MM_HINT_T1);
         const uint16_t* lower = j + 1 < rows ? c + stride : c;  // its weight is 0
         const Bits both = _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256((const __m256i*)c)),
                                              _mm256_loadu_si256((const __m256i*)lower), 1);
@@ -194,10 +198,10 @@ inline void output_tile(const uint32_t* p, const uint16_t* c, int64_t stride, in
 }
 
 void outputs(const Space& space, const uint16_t* tile, int64_t rows, int64_t heads, bool fresh, float* out,
-             int64_t stride) {
+             int64_t stride, Later& later) {
     const auto run = [&](auto tile_of, int64_t h, int64_t c) {
         tile_of(space.p + h, tile + c, space.row, rows, fresh ? nullptr : space.shrink + h, out + h * stride + c,
-                stride);
+                stride, later.take((rows + 1) / 2));
     };
     for (int64_t c = 0; c < space.lora; c += kColumns) {
         int64_t h = 0;
@@ -238,7 +242,7 @@ void split(const Split& s) {
             }
             scores(space, space.queries(h), tile, rows, s.scale);
             softmax(space, rows, first_floats(heads), first == 0, s.to.maximum + h, s.to.sum + h);
-            outputs(space, tile, rows, heads, first == 0, s.to.out + h * s.to.stride, s.to.stride);
+            outputs(space, tile, rows, heads, first == 0, s.to.out + h * s.to.stride, s.to.stride, *s.later);
         }
     }
 }

@@ -83,6 +83,7 @@ constexpr const Variant* kVariants[] = {&avx512bf16_mla_attention, &simd_mla_att
 
 }  // namespace
 
-extern constinit const Op op_mla_attention = {"mla_attention/1", sizeof(vks_mla_attention_params), check, kVariants};
+extern constinit const Op op_mla_attention = {
+    "mla_attention/1", sizeof(vks_mla_attention_params), check, kVariants, nullptr, false, true};
 
 }  // namespace vks::cpu

@@ -23,6 +23,8 @@ constexpr int64_t kMergedHeads = 8;
 constexpr int64_t kFew = 8;
 // Splits that are merged with one another first.
 constexpr int64_t kFour = 4;
+// A worker's own state.
+constexpr int64_t kOwnBytes = 64;
 // Partial results of a round.
 constexpr int64_t kSlotBytes = int64_t{24} << 20;
 
@@ -63,8 +65,7 @@ struct Layout {
         heads = p.heads;
         stride = round_up(p.lora, k.out_step);
         slot = round_up(heads * (stride + 2), 16);
-        // Before the kernel's scratch, whose queries are there.
-        kernel = 16 + round_up(static_cast<int64_t>(k.scratch(heads, p.lora, p.rope)), 64) / 4;
+        kernel = kOwnBytes / 4 + round_up(static_cast<int64_t>(k.scratch(heads, p.lora, p.rope)), 64) / 4;
         few = std::max(2 * threads - 1, kFew);
         rows = std::min(tokens, few);
         slots =
@@ -93,7 +94,7 @@ public:
           layout_(kernels, p_, tokens_, call.args[kCache].rows(), threads_) {
         worker_scratch_ = reinterpret_cast<float*>(call.scratch);
         partials_ = worker_scratch_ + threads_ * layout_.kernel;
-        for (int64_t worker = 0; worker < threads_; ++worker) *prepared(worker) = {-1, 0, 0};
+        for (int64_t worker = 0; worker < threads_; ++worker) *own(worker) = {{-1, 0, 0}, later(worker)};
     }
     void run() { tokens_ > layout_.few ? many() : few(); }
 
@@ -113,8 +114,18 @@ private:
         return {first, Cut(std::clamp<int64_t>(int64_t{s[0]} + s[1], first, rows) - first)};
     }
     int64_t splits(int64_t t) const { return span(t).cut.count; }
-    // Whose queries are in a worker's scratch.
-    Part* prepared(int64_t worker) const { return reinterpret_cast<Part*>(worker_scratch_ + worker * layout_.kernel); }
+    // A worker's, before the kernel's scratch.
+    struct Own {
+        Part part;  // whose queries are there
+        Later later;
+    };
+    static_assert(sizeof(Own) <= kOwnBytes);
+    Own* own(int64_t worker) const { return reinterpret_cast<Own*>(worker_scratch_ + worker * layout_.kernel); }
+    Later later(int64_t worker) const {
+        if (call_.ahead.empty()) return {};
+        const Ranges& ranges = call_.ahead[static_cast<size_t>(worker)];
+        return {ranges.list.data(), ranges.list.data() + ranges.count};
+    }
     void split(const Part& part, int64_t index, const Partial& to, int worker) const;
     void finish(const Part& part, const Partial& from) const;
     void many() const;
@@ -134,7 +145,7 @@ void Attention::split(const Part& part, int64_t index, const Partial& to, int wo
     const Span s = span(part.token);
     const int64_t first = s.first + index * s.cut.size, lora = p_.lora, rope = p_.rope;
     const int64_t query = part.token * layout_.heads + part.head;
-    Part* has = prepared(worker);
+    Own* mine = own(worker);
     const Split work = {.q_lat = q_lat.as<std::byte>() + query * lora * dtype_bytes(q_lat.dtype),
                         .q_pe = q_pe.as<std::byte>() + query * rope * dtype_bytes(q_pe.dtype),
                         .cache = cache.as<std::byte>() + first * (lora + rope) * dtype_bytes(cache.dtype),
@@ -147,10 +158,11 @@ void Attention::split(const Part& part, int64_t index, const Partial& to, int wo
                         .rows = s.cut.rows_of(index),
                         .scale = p_.scale,
                         .to = to,
-                        .scratch = reinterpret_cast<std::byte*>(has) + 64};
-    if (*has != part) {
+                        .scratch = reinterpret_cast<std::byte*>(mine) + kOwnBytes,
+                        .later = &mine->later};
+    if (mine->part != part) {
         k_.queries(work);
-        *has = part;
+        mine->part = part;
     }
     k_.split(work);
 }

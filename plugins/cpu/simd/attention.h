@@ -17,6 +17,23 @@ struct Partial {
     int64_t stride;  // floats: lora, padded
 };
 
+// Memory that is read later, to be fetched meanwhile.
+struct Later {
+    const Range *range = nullptr, *end = nullptr;
+    int64_t at = 0;
+
+    // The next so many lines of 64 bytes; null: there are none. What is left of a range and less than that is left out.
+    const std::byte* take(int64_t lines) {
+        for (; range != end; ++range, at = 0) {
+            if (at + lines * 64 > range->bytes) continue;
+            const std::byte* from = range->data + at;
+            at += lines * 64;
+            return from;
+        }
+        return nullptr;
+    }
+};
+
 // Some heads of one token against some rows of the cache.
 struct Split {
     const std::byte* q_lat;  // [heads, lora]
@@ -27,6 +44,7 @@ struct Split {
     float scale;
     Partial to;
     std::byte* scratch;  // AttentionKernels::scratch bytes, 64-byte aligned
+    Later* later;
 };
 
 struct AttentionKernels {
