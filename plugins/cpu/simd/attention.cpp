@@ -213,7 +213,8 @@ void Attention::few() const {
     const int64_t depth =
         std::clamp(layout_.slots / tokens_ / kFour * kFour, kFour, round_up(std::max<int64_t>(1, longest), kFour));
     float* slots = partials_ + layout_.rows * layout_.slot;
-    auto* counters = reinterpret_cast<int32_t*>(slots + layout_.slots * layout_.slot);
+    auto* behind = reinterpret_cast<std::byte*>(slots + layout_.slots * layout_.slot);
+    auto* counters = reinterpret_cast<int32_t*>(behind);
     // Where that leaves work for all threads, a split's rows are one thread's for all tokens: the first one's reads
     // bring them into its cache.
     const int64_t together = longest * groups >= 2 * threads_ ? tokens_ : 1, shares = tokens_ / together;
