@@ -194,6 +194,7 @@ TEST(MlaAttention, NotANumber) {
     };
     check(VKS_F32, {2, 20, 4, 0.3f});
     check(VKS_BF16, {10, 32, 16, 0.3f});
+    check(VKS_BF16, {5, 32, 16, 0.3f});
 }
 
 // Long spans of few tokens: devices split them. Around the sizes of pieces and of what is split into them.
