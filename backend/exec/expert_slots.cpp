@@ -2,17 +2,12 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cstring>
+
+#include "backend/base/clock.h"
 
 namespace vks {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) {
-    return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 // Lately: a fifth of it is the last one.
 void average(double& value, double last) {

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <numeric>
 
 #include "backend/base/bad_input.h"
@@ -219,7 +218,7 @@ Status Pager::hold(std::span<const Range> ranges) {
                std::ranges::all_of(ranges, [&](Range range) { return entries_[range].state == State::kResident; });
     };
     resident_.wait(lock, there);
-    stats_.waiting_seconds += std::chrono::duration<double>(Clock::now() - begin).count();
+    stats_.waiting_seconds += seconds_since(begin);
     if (failed_ == nullptr) return {};
     return failure(*failed_);
 }
@@ -270,7 +269,7 @@ Status Pager::copy(Range range, std::byte* to, uint64_t bytes) const {
 void Pager::count_reading(bool begins) {
     if (begins && reading_++ == 0) reading_since_ = Clock::now();
     if (!begins && --reading_ == 0) {
-        stats_.reading_seconds += std::chrono::duration<double>(Clock::now() - reading_since_).count();
+        stats_.reading_seconds += seconds_since(reading_since_);
     }
 }
 

@@ -3,7 +3,6 @@
 // depends on it but speed and memory: a range that isn't resident is read by whoever touches it. Knows no graph and no
 // device.
 #pragma once
-#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -17,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/base/clock.h"
 #include "backend/exec/direct_file.h"
 #include "backend/exec/read_ring.h"
 
@@ -81,7 +81,6 @@ public:
     PagerStats stats();
 
 private:
-    using Clock = std::chrono::steady_clock;
     enum class State : uint8_t { kAway, kPending, kReading, kResident };
     struct Entry {
         const FileMap* file = nullptr;

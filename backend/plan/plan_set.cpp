@@ -1,12 +1,11 @@
 #include "backend/plan/plan_set.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "backend/base/clock.h"
 
 namespace vks {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 bool placed_like(const Plan& plan, const PlanRequest& request) {
     const Preference& preference = request.preference;
@@ -113,7 +112,7 @@ PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> reque
         } else {
             status = set_->make(std::move(requests), &stop_);
         }
-        seconds_ = std::chrono::duration<double>(Clock::now() - start).count();
+        seconds_ = seconds_since(start);
         return status;
     });
 }

@@ -1,9 +1,9 @@
 #include "frontend/bench/op_trial.h"
 
-#include <chrono>
 #include <cstring>
 
 #include "backend/base/check.h"
+#include "backend/base/clock.h"
 
 namespace vks::bench {
 namespace {
@@ -122,7 +122,7 @@ bool OpTrial::prepare() {
 }
 
 std::optional<double> OpTrial::launch() {
-    const auto begin = std::chrono::steady_clock::now();
+    const auto begin = Clock::now();
     t_.error = {};
     if (!t_.note(t_.api.launch(t_.stream, kernel_, given_.data(), given_.size(), scratch_bytes_ ? &scratch_ : nullptr,
                                &t_.error))) {
@@ -134,7 +134,7 @@ std::optional<double> OpTrial::launch() {
         fail("await");
         return {};
     }
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return seconds_since(begin);
 }
 
 std::optional<double> OpTrial::launch(const StreamClock& clock) {

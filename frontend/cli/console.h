@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "backend/base/clock.h"
 #include "backend/base/result.h"
 
 namespace vks {
@@ -47,7 +48,6 @@ public:
     void clear();
 
 private:
-    using Clock = std::chrono::steady_clock;
     std::string what_;
     Clock::time_point next_ = Clock::now() + std::chrono::seconds(1);
     bool drawn_ = false;

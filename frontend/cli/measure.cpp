@@ -13,19 +13,15 @@
 #include <thread>
 #include <vector>
 
+#include "backend/base/clock.h"
+
 namespace vks {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr size_t kMemory = size_t{256} << 20;  // more than caches hold
 constexpr uint64_t kLeast = uint64_t{64} << 20, kMost = uint64_t{512} << 20, kPiece = uint64_t{4} << 20;
 constexpr int kReaders = 4;
 constexpr std::chrono::milliseconds kPatience(500);
-
-double seconds_since(Clock::time_point begin) {
-    return std::chrono::duration<double>(Clock::now() - begin).count();
-}
 
 void run_on(unsigned threads, const auto& work) {
     std::vector<std::thread> others;

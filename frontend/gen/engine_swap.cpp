@@ -1,13 +1,11 @@
 // The engine between two steps: from one placement to another.
 #include <algorithm>
-#include <chrono>
 
+#include "backend/base/clock.h"
 #include "frontend/gen/engine.h"
 
 namespace vks {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 DeviceBytes by_device(const MemoryUse& use) {
     DeviceBytes bytes;
@@ -74,7 +72,7 @@ Result<Swap> Engine::commit() {
         swap.after = bytes_by_device();
     }
     placement_ = wanted_;
-    swap.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    swap.seconds = seconds_since(start);
     return swap;
 }
 

@@ -2,21 +2,15 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <optional>
 #include <utility>
 
 #include "backend/base/bad_input.h"
+#include "backend/base/clock.h"
 #include "frontend/gen/stop_strings.h"
 
 namespace vks {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 uint64_t hash_row(std::span<const float> row) {
     uint64_t hash = 0xcbf29ce484222325;

@@ -1,18 +1,11 @@
 #include "frontend/gen/swaps.h"
 
 #include <algorithm>
-#include <chrono>
+
+#include "backend/base/clock.h"
 
 namespace vks {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Placement Change::apply(const Placement& now, const Placement& start) const {
     Placement then = now;
