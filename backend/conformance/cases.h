@@ -38,6 +38,8 @@ namespace making {
 
 // Every step is prepared for this many tokens more than it has.
 constexpr int64_t kSpare = 2;
+// Of activations.
+constexpr uint32_t kActs[] = {VKS_F32, VKS_BF16};
 
 inline Argument in(Value value, int64_t spare = kSpare) {
     const int64_t most = spare ? value.rows() + spare : 0;

@@ -6,8 +6,6 @@
 namespace vks::conformance::making {
 namespace {
 
-constexpr uint32_t kActs[] = {VKS_F32, VKS_BF16};
-
 // The lists that moe_dispatch makes for experts [0, experts): written from ops.h.
 struct Lists {
     Value offset, row, pos;

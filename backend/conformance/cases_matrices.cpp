@@ -4,8 +4,7 @@
 namespace vks::conformance::making {
 namespace {
 
-constexpr uint32_t kActs[] = {VKS_F32, VKS_BF16};
-constexpr int64_t kShapes[][3] = {{1, 64, 128}, {3, 130, 257}, {33, 40, 384}};  // T, N, K
+constexpr int64_t kMatrixShapes[][3] = {{1, 64, 128}, {3, 130, 257}, {33, 40, 384}};  // T, N, K
 
 std::string name_of(uint32_t x, uint32_t w, int64_t t, int64_t n, int64_t k) {
     return std::string(abi::dtype_name(x)) + " w " + abi::dtype_name(w) + " T " + std::to_string(t) + " N " +
@@ -38,7 +37,7 @@ void add_heads(Maker& make) {
 }  // namespace
 
 void add_matrix_cases(Maker& make) {
-    for (const auto& [t, n, k] : kShapes) {
+    for (const auto& [t, n, k] : kMatrixShapes) {
         for (const uint32_t act : kActs) {
             for (const uint32_t weight : {VKS_F32, VKS_BF16, VKS_F16})
                 make.add("gemm/1", name_of(act, weight, t, n, k),

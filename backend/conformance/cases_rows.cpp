@@ -11,14 +11,13 @@ std::string type(uint32_t dtype) {
     return abi::dtype_name(dtype);
 }
 
-constexpr int64_t kShapes[][2] = {{1, 64}, {3, 129}, {2, 7}, {5, 1024}};
-constexpr uint32_t kActs[] = {VKS_F32, VKS_BF16};
+constexpr int64_t kRowShapes[][2] = {{1, 64}, {3, 129}, {2, 7}, {5, 1024}};
 
 void add_norms(Maker& make) {
     const vks_norm_params eps = {1e-6f};
     for (const uint32_t act : kActs)
         for (const uint32_t weight : {VKS_F32, VKS_BF16, VKS_F16})
-            for (const auto& [t, h] : kShapes) {
+            for (const auto& [t, h] : kRowShapes) {
                 const std::string name = type(act) + " w " + type(weight) + " " + dims(t, h);
                 make.add("rms_norm/1", name, eps,
                          {in(make.random.value(act, {t, h})), constant(make.weight(weight, h)), out(act, {t, h})},
@@ -74,7 +73,7 @@ void add_row_cases(Maker& make) {
     add_norms(make);
     add_quantised(make);
     for (const uint32_t act : kActs)
-        for (const auto& [t, h] : kShapes)
+        for (const auto& [t, h] : kRowShapes)
             make.add("add/1", type(act) + " " + dims(t, h),
                      {in(make.random.value(act, {t, h})), in(make.random.value(act, {t, h})), out(act, {t, h})},
                      tolerance(act));

@@ -82,7 +82,7 @@ std::string text(const Json& row, const char* name) {
     return row.contains(name) && row[name].is_string() ? row[name].get<std::string>() : "model";
 }
 
-std::string describe(Axis axis, const Json& row) {
+std::string what_grows(Axis axis, const Json& row) {
     std::string what = axis == Axis::kExperts ? "" : text(row, "model_type") + ", ";
     const double prompt = number(row, "n_prompt"), generated = number(row, "n_gen"), depth = number(row, "n_depth");
     if (axis == Axis::kExperts) what += fmt::format("{:.0f} layers, ", number(row, "n_layer"));
@@ -101,7 +101,7 @@ double work(Axis axis, const Json& row) {
 }
 
 Growth grow(Axis axis, const std::vector<const Json*>& rows) {
-    Growth growth{axis, describe(axis, *rows.front()), {}, {}, {}, 0};
+    Growth growth{axis, what_grows(axis, *rows.front()), {}, {}, {}, 0};
     const double first_work = work(axis, *rows.front());
     for (const Json* row : rows) {
         const double tokens = number(*row, "n_prompt") > 0 ? number(*row, "n_prompt") : 1;

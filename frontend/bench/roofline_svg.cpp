@@ -25,7 +25,7 @@ struct Roof {
 };
 
 // From 10^low to 10^high.
-struct Axis {
+struct LogAxis {
     double low, high, from, to;
     double at(double value) const { return from + (std::log10(value) - low) / (high - low) * (to - from); }
 };
@@ -65,13 +65,13 @@ void find_roofs(const std::vector<Json>& rows, const std::string& backend, Roof&
     }
 }
 
-Axis axis_for(std::vector<double> values, double from, double to) {
+LogAxis axis_for(std::vector<double> values, double from, double to) {
     const auto [low, high] = std::minmax_element(values.begin(), values.end());
     return {std::floor(std::log10(*low)), std::max(std::floor(std::log10(*low)) + 1, std::ceil(std::log10(*high))),
             from, to};
 }
 
-std::string grid(const Axis& x, const Axis& y) {
+std::string grid(const LogAxis& x, const LogAxis& y) {
     std::string svg;
     for (double e = x.low; e <= x.high; ++e) {
         const double at = x.at(std::pow(10, e));
@@ -87,7 +87,7 @@ std::string grid(const Axis& x, const Axis& y) {
 }
 
 // The slope up to the highest rate, and the rates as levels from where they meet it.
-std::string roofs(const Axis& x, const Axis& y, const Roof& memory, std::vector<Roof> rates) {
+std::string roofs(const LogAxis& x, const LogAxis& y, const Roof& memory, std::vector<Roof> rates) {
     std::string svg;
     const double left = std::pow(10, x.low), right = std::pow(10, x.high), bottom = std::pow(10, y.low);
     double highest = std::pow(10, y.high);
@@ -126,7 +126,7 @@ std::string roofline_svg(const std::vector<Json>& rows, const std::string& backe
         ys.push_back(p.rate);
     }
     for (const Roof& rate : rates) ys.push_back(rate.value);
-    const Axis x = axis_for(xs, kLeft, kWidth - kRight), y = axis_for(ys, kHeight - kBottom, kTop);
+    const LogAxis x = axis_for(xs, kLeft, kWidth - kRight), y = axis_for(ys, kHeight - kBottom, kTop);
     std::string svg = svg_open("Roofline of " + backend);
     svg += grid(x, y) + roofs(x, y, memory, rates);
     for (const Point& p : points)

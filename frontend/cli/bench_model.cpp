@@ -110,7 +110,8 @@ Status run_tests(Runtime& runtime, const std::vector<ModelTest>& tests, const Be
     return write_stdout(report.end());
 }
 
-bench::ModelUnderTest describe(const Runtime& runtime, const CommonOptions& options, const BenchModelArgs& args) {
+bench::ModelUnderTest model_under_test(const Runtime& runtime, const CommonOptions& options,
+                                       const BenchModelArgs& args) {
     bench::ModelUnderTest model;
     model.config = runtime.config();
     model.stats = checkpoint_stats(*runtime.checkpoint());
@@ -167,7 +168,7 @@ Status run_bench_model(const BenchModelArgs& args) {
     mtp.drafts = wanted.drafts;
     VKS_TRY(speculation_options(mtp, *runtime->checkpoint(), false, engine));
     VKS_TRY(runtime->start(engine));
-    bench::ModelUnderTest model = describe(*runtime, options, args);
+    bench::ModelUnderTest model = model_under_test(*runtime, options, args);
     model.chunk = engine.chunk;
     if (args.shape) model.whole = made.whole;
     bench::ModelReport report(model, args.format);

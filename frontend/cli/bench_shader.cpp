@@ -38,7 +38,7 @@ struct BenchShaderArgs {
     bench::Format format = bench::Format::kMarkdown;
 };
 
-Status add_number(const std::string& text, std::string_view option, Sweep& sweep) {
+Status append_number(const std::string& text, std::string_view option, Sweep& sweep) {
     VKS_ASSIGN(const auto pair, parse_assignment(text, "number", option, "NAME=VALUE"));
     VKS_ASSIGN(const std::vector<int32_t> values, parse_ids(pair.second, option));
     if (std::any_of(values.begin(), values.end(), [](int32_t v) { return v <= 0; }))
@@ -319,14 +319,14 @@ void add_bench_shader(CLI::App& bench, Action& action) {
     add_values(app, "--spec", "NAME=VALUE", "A specialization constant, or WORKGROUP; repeatable",
                [args](const std::string& text) -> Status {
                    Sweep one;
-                   VKS_TRY(add_number(text, "--spec", one));
+                   VKS_TRY(append_number(text, "--spec", one));
                    if (one[0].second.size() != 1) return usage_error("number", "--spec", "one value", quote(text, 80));
                    args->numbers[one[0].first] = one[0].second[0];
                    return {};
                });
     add_values(app, "--sweep", "NAME=A,B,...",
                "Each of these values in all combinations, the fastest first; repeatable",
-               [args](const std::string& text) { return add_number(text, "--sweep", args->sweep); });
+               [args](const std::string& text) { return append_number(text, "--sweep", args->sweep); });
     add_flag(app, "--watch", "Again whenever a file of it is saved, until Ctrl-C", args->watch);
     add_flag(app, "--cold", "Flush caches before each repetition, as bench ops does", args->cold);
     add_flag(app, "--disassemble", "Print the SPIR-V, too", args->disassemble);

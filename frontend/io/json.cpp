@@ -21,7 +21,7 @@ constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxKeys = size_t{1} << 16;  // in all: a tenth of a second
 
 // Builds the document itself because the library's own builder lets a second key overwrite the first, silently.
-class Builder : public json::json_sax_t {
+class DocumentBuilder : public json::json_sax_t {
 public:
     bool null() override { return add(nullptr); }
     bool boolean(bool value) override { return add(value); }
@@ -128,7 +128,7 @@ std::optional<std::string> not_json(std::string_view text) {
 
 Result<json> parse_json(std::string_view text, std::string_view file) {
     if (const auto found = not_json(text)) return bad_input("JSON ({}): wanted text, found {}", file, *found);
-    Builder builder;
+    DocumentBuilder builder;
     if (!json::sax_parse(text.begin(), text.end(), &builder)) {
         return bad_input("JSON ({}): {}", file, builder.failure());
     }

@@ -83,7 +83,7 @@ std::vector<SynthTensor> list_tensors(const SynthOptions& options) {
     return tensors;
 }
 
-ShardSet cut(const SynthOptions& options, const std::vector<SynthTensor>& tensors) {
+ShardSet cut_into_shards(const SynthOptions& options, const std::vector<SynthTensor>& tensors) {
     std::vector<ShardSet::Group> groups;
     groups.reserve(tensors.size());
     for (const SynthTensor& tensor : tensors) groups.push_back({tensor.info});
@@ -105,10 +105,10 @@ void fill(const SynthTensor& tensor, RandomStream& stream, std::span<std::byte> 
 }
 
 // What fills the files of one checkpoint; the threads share it.
-class Job {
+class Synthesis {
 public:
-    explicit Job(const SynthOptions& options)
-        : options_(options), tensors_(list_tensors(options)), shards_(cut(options, tensors_)) {
+    explicit Synthesis(const SynthOptions& options)
+        : options_(options), tensors_(list_tensors(options)), shards_(cut_into_shards(options, tensors_)) {
         for (const SynthTensor& tensor : tensors_) by_name_.emplace(tensor.info.name, &tensor);
     }
 
@@ -175,7 +175,7 @@ Status copy_tokenizer(const SynthOptions& options) {
 }
 
 // config.json comes last: a folder that has it is complete.
-Status write_model(const SynthOptions& options, Job& job) {
+Status write_model(const SynthOptions& options, Synthesis& job) {
     VKS_TRY(copy_tokenizer(options));
     VKS_TRY(job.write_all());
     VKS_TRY(job.shards().write_index());
@@ -185,7 +185,7 @@ Status write_model(const SynthOptions& options, Job& job) {
 }  // namespace
 
 Status synth(const SynthOptions& options) {
-    Job job(options);
+    Synthesis job(options);
     VKS_TRY(prepare_folder(options, job.shards()));
     Status status = write_model(options, job);
     if (!status) {

@@ -18,7 +18,7 @@ uint64_t pair_of(int32_t left, int32_t right) {
 }
 
 // The finalizer of MurmurHash3: neighbouring ids must not share slots.
-uint64_t mix(uint64_t x) {
+uint64_t spread(uint64_t x) {
     x = (x ^ x >> 33) * 0xFF51AFD7ED558CCDull;
     x = (x ^ x >> 33) * 0xC4CEB9FE1A85EC53ull;
     return x ^ x >> 33;
@@ -97,7 +97,7 @@ void Bpe::look_up(Workspace& work, uint32_t at) const {
 // The slot of `pair`, or the empty one where it would go.
 size_t Bpe::find_slot(uint64_t pair) const {
     const size_t mask = slots_.size() - 1;
-    size_t at = mix(pair) & mask;
+    size_t at = spread(pair) & mask;
     while (slots_[at].rank != kNone && slots_[at].pair != pair) at = (at + 1) & mask;
     return at;
 }

@@ -15,8 +15,8 @@ namespace {
 using Document = nlohmann::ordered_json;
 
 constexpr uint64_t kMaxConfig = uint64_t{16} << 20;  // bytes of tokenizer_config.json and chat_template.jinja
-constexpr size_t kMaxDepth = 100;                    // levels of a document
-constexpr size_t kMaxKeys = 4096;                    // of one of its objects, which are searched from front to back
+constexpr size_t kMaxDocumentDepth = 100;            // levels of a document
+constexpr size_t kMaxObjectKeys = 4096;              // of one of its objects, which are searched from front to back
 constexpr size_t kMaxSearch = size_t{1} << 28;       // keys that these searches meet in all: half a second
 
 // The variables Transformers makes of its special tokens.
@@ -90,8 +90,8 @@ public:
     bool key(string_t&) override {
         search_ += keys_[depth_];
         if (search_ > kMaxSearch) return fail("wanted smaller objects, found too many of many keys");
-        return ++keys_[depth_] <= kMaxKeys ||
-               fail(fmt::format("wanted at most {} keys an object, found more", kMaxKeys));
+        return ++keys_[depth_] <= kMaxObjectKeys ||
+               fail(fmt::format("wanted at most {} keys an object, found more", kMaxObjectKeys));
     }
     bool start_object(size_t) override {
         if (!deeper()) return false;
@@ -107,7 +107,8 @@ public:
 
 private:
     bool deeper() {
-        return ++depth_ <= kMaxDepth || fail(fmt::format("wanted at most {} levels, found more", kMaxDepth));
+        return ++depth_ <= kMaxDocumentDepth ||
+               fail(fmt::format("wanted at most {} levels, found more", kMaxDocumentDepth));
     }
     bool fail(std::string text) {
         failure_ = std::move(text);
@@ -115,7 +116,7 @@ private:
     }
 
     size_t depth_ = 0;
-    std::array<size_t, kMaxDepth + 1> keys_{};  // met in the object open at each depth
+    std::array<size_t, kMaxDocumentDepth + 1> keys_{};  // met in the object open at each depth
     size_t search_ = 0;
     std::string failure_;
 };

@@ -55,7 +55,8 @@ struct MatchState {
 };
 
 // Appends the pieces of `text` between and around the matches of `code`; returns PCRE2's error, or 0.
-int cut(const pcre2_code* code, std::string_view text, const MatchState& state, std::vector<std::string_view>& pieces) {
+int cut_by(const pcre2_code* code, std::string_view text, const MatchState& state,
+           std::vector<std::string_view>& pieces) {
     const auto* subject = reinterpret_cast<PCRE2_SPTR>(text.data());
     const PCRE2_SIZE* match = pcre2_get_ovector_pointer(state.data.get());
     size_t at = 0;
@@ -127,7 +128,7 @@ Status Pretokenizer::split(std::string_view text, std::vector<std::string_view>&
         finer.clear();
         for (const std::string_view piece : pieces) {
             steps.at = 0;
-            if (const int error = cut(code.get(), piece, state, finer); error != 0) {
+            if (const int error = cut_by(code.get(), piece, state, finer); error != 0) {
                 return Error{
                     Code::kBadInput,
                     fmt::format("text: wanted one the pre_tokenizer patterns can split, found {}", pcre2_text(error))};

@@ -13,10 +13,10 @@ namespace vks::tmpl {
 
 namespace {
 
-constexpr std::size_t kMaxSteps = 2'000'000;  // statements and expressions evaluated in one rendering
-constexpr std::size_t kMaxDepth = 1000;       // of them inside each other; macros may call themselves
-constexpr std::size_t kVariable = 64;         // bytes charged for making one,
-constexpr std::size_t kLookup = 8;            // and for looking for one in a frame
+constexpr std::size_t kMaxSteps = 2'000'000;   // statements and expressions evaluated in one rendering
+constexpr std::size_t kMaxEvaluations = 1000;  // of them inside each other; macros may call themselves
+constexpr std::size_t kVariable = 64;          // bytes charged for making one,
+constexpr std::size_t kLookup = 8;             // and for looking for one in a frame
 
 struct Frame {
     const Frame* outer = nullptr;
@@ -51,8 +51,8 @@ private:
             if (++evaluator.steps_ > kMaxSteps) {
                 throw Failure{fmt::format("wanted at most {} steps of rendering, found more", kMaxSteps)};
             }
-            if (++evaluator.depth_ > kMaxDepth) {
-                throw Failure{fmt::format("wanted evaluations at most {} deep, found more", kMaxDepth)};
+            if (++evaluator.depth_ > kMaxEvaluations) {
+                throw Failure{fmt::format("wanted evaluations at most {} deep, found more", kMaxEvaluations)};
             }
         }
         ~Step() { --evaluator_.depth_; }

@@ -34,7 +34,7 @@ struct Tokenizer::Tables {
 namespace {
 
 constexpr size_t kMaxText = size_t{1} << 31;
-constexpr size_t kMaxConfig = size_t{64} << 20;
+constexpr size_t kMaxTokenizerConfig = size_t{64} << 20;
 
 Error bad(const std::string& what, const std::string& file, std::string_view wanted, std::string_view found) {
     return {Code::kBadInput, fmt::format("{} ({}): wanted {}, found {}", what, file, wanted, found)};
@@ -123,7 +123,7 @@ Result<Tokenizer> Tokenizer::load(const std::filesystem::path& dir) {
     // A link that leads nowhere is not "no file": a BOS would silently be missing.
     const std::filesystem::path path = dir / "tokenizer_config.json";
     if (std::filesystem::symlink_status(path, error).type() != std::filesystem::file_type::not_found) {
-        VKS_ASSIGN(config, read_file(path, kMaxConfig));
+        VKS_ASSIGN(config, read_file(path, kMaxTokenizerConfig));
         if (config.empty()) return bad("tokenizer contents", path.string(), "JSON", "an empty file");
     }
     return parse(json, config, dir);

@@ -15,7 +15,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr size_t kMaxDepth = 32;
+constexpr size_t kMaxLevels = 32;
 
 class Handler final : public nlohmann::json_sax<json> {
 public:
@@ -109,8 +109,8 @@ private:
 
     bool open(json container) {
         if (part_ != kTree) return value(std::move(container));
-        if (open_.size() == kMaxDepth) {
-            return fail(fmt::format("contents ({}): wanted at most {} levels, found more", file_, kMaxDepth));
+        if (open_.size() == kMaxLevels) {
+            return fail(fmt::format("contents ({}): wanted at most {} levels, found more", file_, kMaxLevels));
         }
         const bool is_model = open_.size() == 1 && open_.back()->is_object() && key_ == "model";
         open_.push_back(put(std::move(container)));

@@ -14,7 +14,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kWeights = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr const char* kShard = "model-00001-of-000003.safetensors";
 constexpr const char* kNorm = "model.norm.weight";
 constexpr const char* kQ = "model.layers.0.self_attn.q_a_proj.weight";

@@ -4,11 +4,6 @@
 #include "tests/support/edit_checkpoint.h"
 
 namespace vks::test {
-namespace {
-
-constexpr const char* kIndex = "model.safetensors.index.json";
-
-}  // namespace
 
 std::vector<Damage> damaged_sizes() {
     const auto header = [](const std::string& what, const std::function<std::string()>& text,

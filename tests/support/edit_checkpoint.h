@@ -12,6 +12,8 @@
 
 namespace vks::test {
 
+inline constexpr const char* kIndex = "model.safetensors.index.json";
+
 using Json = nlohmann::ordered_json;
 
 // Copies tests/golden/MODEL/checkpoint into `dir`.
