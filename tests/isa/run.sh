@@ -29,7 +29,7 @@ run() {
     "${enter[@]}" env -i PATH=/usr/bin:/bin MESA_SHADER_CACHE_DISABLE=true "$variable" \
         LD_PRELOAD="/usr/lib/x86_64-linux-gnu/lib${shim}_noop_drm_shim.so" \
         VK_DRIVER_FILES="/usr/share/vulkan/icd.d/${icd}_icd.json" \
-        timeout 600 "$folder/vks_isa" "$2" "$folder/$1.json"
+        timeout 600 "$folder/vks_isa" "$2" "$folder/$1${2:+-tier0}.json"
 }
 
 mkdir -p "$output"
@@ -40,11 +40,14 @@ cp "$program" "${root%/}$folder/vks_isa"
 failed=()
 : >"$output/table.md"
 for target in "${targets[@]}"; do
-    for options in '' tier=0; do
-        printf 'isa: == %s %s\n' "$target" "$options" >&2
-        run "$target" "$options" >>"$output/table.md" || failed+=("$target${options:+ $options}")
-        printf '\n' >>"$output/table.md"
-        mv "${root%/}$folder/$target.json" "$output/$target${options:+-tier0}.json" || true
+    # Both tiers side by side: a compiler is one thread.
+    run "$target" tier=0 >"${root%/}$folder/tier0.md" &
+    printf 'isa: == %s\n' "$target" >&2
+    run "$target" '' >>"$output/table.md" || failed+=("$target")
+    wait $! || failed+=("$target tier=0")
+    { printf '\n' && cat "${root%/}$folder/tier0.md" && printf '\n'; } >>"$output/table.md"
+    for options in '' -tier0; do
+        mv "${root%/}$folder/$target$options.json" "$output/" || true
     done
 done
 cat "$output/table.md"
