@@ -146,6 +146,32 @@ TEST(MlaExpanded, RowsThatNobodySeesAreNotMet) {
     }
 }
 
+// Also where they lie between rows that are seen: a single one, many, and all that are met at a time.
+TEST(MlaExpanded, RowsThatNobodySeesBetweenOthers) {
+    Random random(307);
+    struct Case {
+        int64_t rows;
+        std::vector<int32_t> spans;
+        std::vector<std::pair<size_t, size_t>> holes;  // first, last
+        vks_mla_expanded_params p;
+    };
+    const Case cases[] = {
+        {3, {0, 1, 2, 1}, {{1, 2}}, {1, 1, 2, 1, 1, 1.0f}},
+        {100, {60, 20, 10, 20, 12, 30, 90, 5}, {{0, 10}, {42, 60}, {80, 90}, {95, 100}}, {3, 16, 4, 8, 20, 0.3f}},
+        {1700, {3, 100, 1600, 90, 50, 60}, {{0, 3}, {110, 1600}, {1690, 1700}}, {1, 16, 4, 8, 20, 0.3f}}};
+    for (const Case& c : cases) {
+        for (const uint32_t act : {VKS_F32, VKS_BF16}) {
+            const Inputs in = random_inputs(random, act, VKS_BF16, c.rows, c.spans, c.p);
+            Inputs holes = in;
+            const size_t bytes = (c.p.lora + c.p.rope) * static_cast<size_t>(abi::element_bytes(act));
+            for (const auto& [first, last] : c.holes)
+                std::fill_n(holes.cache.bytes.data() + first * bytes, (last - first) * bytes, std::byte{0xff});
+            on_every_device(
+                [&](Device& device) { expect_same_bits("o", attend(device, holes, act), attend(device, in, act)); });
+        }
+    }
+}
+
 TEST(MlaExpanded, LargeScoresDoNotOverflow) {
     Random random(305);
     const Inputs in = random_inputs(random, VKS_F32, VKS_F32, 200, {0, 200, 10, 1, 50, 100}, {3, 16, 4, 8, 32, 20.0f});

@@ -1,6 +1,7 @@
 #include "plugins/cpu/simd/expanded.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -170,6 +171,25 @@ private:
         for (int64_t c = 0; c < v; ++c) std::fill(to + c * l_.keys + rows, to + (c + 1) * l_.keys, T{});
     }
 
+    // Of the values of cache rows [row, row + rows), those that none of the item's tokens sees become 0: they lie
+    // between others and are multiplied by a weight of 0, which a NaN would survive.
+    void clear_unseen(std::byte* value, int64_t row, int64_t rows) const {
+        std::array<int32_t, kKeys + 1> more{};  // tokens that see a row and don't see the one before, less the reverse
+        for (int64_t t = 0; t < count_; ++t) {
+            const Rows_ s = span(t);
+            const int64_t first = std::max(s.first, row) - row, last = std::min(s.last, row + rows) - row;
+            if (first >= last) continue;
+            ++more[static_cast<size_t>(first)];
+            --more[static_cast<size_t>(last)];
+        }
+        const int64_t bytes = l_.p.v * l_.element;
+        int32_t tokens = 0;
+        for (int64_t r = 0; r < rows; ++r) {
+            tokens += more[static_cast<size_t>(r)];
+            if (tokens == 0) std::memset(value + r * bytes, 0, static_cast<size_t>(bytes));
+        }
+    }
+
     // All tokens and the cache rows [row, row + rows).
     void meet(const PackedMatrix& w_key, const PackedMatrix& w_value, int64_t row, int64_t rows) const {
         const int64_t width = int64_t{l_.p.lora} + l_.p.rope;
@@ -181,6 +201,7 @@ private:
                         cache.data + (r * width + l_.p.lora) * l_.element, static_cast<size_t>(l_.p.rope * l_.element));
         }
         w_value.multiply(cache, rows, l_.p.v, value, l_.p.v, l_.dtype, gemm);
+        clear_unseen(value, row, rows);
         if (l_.dtype == VKS_F32) {
             transpose(reinterpret_cast<const uint32_t*>(value), rows, at<uint32_t>(l_.values));
         } else {
