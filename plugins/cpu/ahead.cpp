@@ -24,7 +24,7 @@ std::span<const Ranges> Ahead::launched(const vks_kernel& kernel) {
         freed_ = freed;
     }
     const size_t i = now_.size();
-    now_.push_back({&kernel, SIZE_MAX});
+    now_.push_back({&kernel, kernel.op, SIZE_MAX});
     if (i == 0) {
         for (const Launches& launches : known_)
             if (!launches.empty() && launches[0].kernel == &kernel) follows_ = &launches;
@@ -41,11 +41,11 @@ std::span<const Ranges> Ahead::launched(const vks_kernel& kernel) {
     if (device.pool.threads() == 1) return {};
     const size_t next = (*follows_)[i].reader;
     if (next == SIZE_MAX || next == told_) return {};
-    const vks_kernel& reader = *(*follows_)[next].kernel;
+    const Launch& reader = (*follows_)[next];
     // Lists that this step hasn't written yet would name the last step's experts.
     if (reader.op->by_lists && reader.op != kernel.op) return {};
     told_ = next;
-    with_call(kernel, reader, [&](const Call& call, int threads) {
+    with_call(kernel, *reader.kernel, [&](const Call& call, int threads) {
         for (int thread = 1; thread < threads; ++thread) {  // the caller is never idle
             const Range range = reader.op->weights(call, thread, threads, 0);
             call.pool->foresee(thread, range.data, range.bytes);
@@ -72,10 +72,10 @@ void Ahead::list_ahead(size_t launch) {
     for (Ranges& ranges : ahead_) ranges.count = 0;
     int64_t listed = 0;  // the first thread's bytes
     for (size_t i = launch + 1; i < follows_->size() && listed < kAheadBytes; ++i) {
-        const vks_kernel& reader = *(*follows_)[i].kernel;
+        const Launch& reader = (*follows_)[i];
         if (!reader.op->weights) continue;
         if (reader.op->by_lists) return;
-        with_call(kernel, reader, [&](const Call& call, int threads) {
+        with_call(kernel, *reader.kernel, [&](const Call& call, int threads) {
             for (int thread = 0; thread < threads; ++thread) {
                 Ranges& ranges = ahead_[static_cast<size_t>(thread)];
                 for (int64_t piece = 0; ranges.count < ranges.list.size(); ++piece) {
@@ -96,7 +96,7 @@ void Ahead::submitted() {
         for (int round = 0; round < 2; ++round) {  // the second knows what comes after the end
             for (size_t i = now_.size(); i-- > 0;) {
                 now_[i].reader = reader;
-                if (now_[i].kernel->op->weights) reader = i;
+                if (now_[i].op->weights) reader = i;
             }
         }
         const auto same = [&](const Launches& l) { return !l.empty() && l[0].kernel == now_[0].kernel; };

@@ -20,15 +20,16 @@ namespace vks::cpu {
 // nothing has been freed since they were noted.
 class Ahead {
 public:
-    // Before `kernel` runs. Tells the device's pool. For an op that computes: what each thread will read after it,
-    // until the next call; empty: not known.
+    // Before `kernel` runs, its arguments being in order. Tells the device's pool. For an op that computes: what each
+    // thread will read after it, until the next call; empty: not known.
     std::span<const Ranges> launched(const vks_kernel& kernel);
     void submitted();
 
 private:
     struct Launch {
-        const vks_kernel* kernel;
-        size_t reader;  // the next launch behind it that reads weights, or at the end the first one
+        const vks_kernel* kernel;  // maybe gone
+        const Op* op;              // the kernel's
+        size_t reader;             // the next launch behind it that reads weights, or at the end the first one
     };
     using Launches = std::vector<Launch>;
     template <class F>

@@ -196,7 +196,6 @@ vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor
         return fail(error, VKS_INVALID, "%s launch arguments: wanted %zu, found %llu", id, kernel.given.size(),
                     static_cast<unsigned long long>(count));
     }
-    const std::span<const Ranges> ahead = stream.ahead.launched(kernel);
     Bound& bound = kernel.bound;
     const std::lock_guard lock(bound.mutex);
     const uint64_t freed = device.freed.load(std::memory_order_relaxed);
@@ -212,7 +211,7 @@ vks_status launch(vks_stream& stream, const vks_kernel& kernel, const vks_tensor
         space = bind_scratch(kernel, scratch, error);
         if (!space) return VKS_INVALID;
     }
-    kernel.variant->run({bound.args, kernel.params.data(), space, &device.pool, ahead});
+    kernel.variant->run({bound.args, kernel.params.data(), space, &device.pool, stream.ahead.launched(kernel)});
     return VKS_OK;
 }
 

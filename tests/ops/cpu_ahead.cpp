@@ -127,6 +127,16 @@ TEST_F(CpuAhead, NothingThatMayBeGone) {
     EXPECT_EQ(launch({&a, &b}), "10");
 }
 
+// What was launched may be destroyed before it is submitted.
+TEST_F(CpuAhead, KernelsThatAreGoneWhenSubmitted) {
+    const std::vector<vks_kernel*> order = {&kernel(kDense), &kernel(kSmall), &kernel(kDense)};
+    launch(order);
+    for (vks_kernel* k : order) k->op = nullptr;
+    ++device_.freed;
+    ahead_.submitted();
+    EXPECT_EQ(launch({&kernel(kDense), &kernel(kDense)}), "--");
+}
+
 TEST_F(CpuAhead, NotForManyRows) {
     vks_kernel &a = kernel(kDense, 25), &b = kernel(kDense, 24);
     launch({&a, &b});

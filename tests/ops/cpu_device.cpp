@@ -139,6 +139,22 @@ TEST_F(CpuDevice, LaunchTakesFewerRowsAndRefusesOthers) {
     }
 }
 
+// A kernel whose launch was refused is idle: it may go at once.
+TEST_F(CpuDevice, ARefusedLaunchLeavesNothing) {
+    vks_fence* fence = nullptr;
+    ASSERT_EQ(api().fence_create(device_.handle(), &fence, &error_), VKS_OK);
+    for (uint64_t value = 1; value < 4; ++value) {
+        prepare();
+        EXPECT_EQ(launch({tensor({9, 16}), tensor({9, 4}, 2048)}), VKS_INVALID);
+        api().kernel_destroy(device_.handle(), kernel_);
+        kernel_ = nullptr;
+        const vks_tensor from = tensor({8, 16}), to = tensor({8, 16}, 2048);
+        EXPECT_EQ(api().copy(stream_, &from, &to, &error_), VKS_OK) << error_.text;
+        EXPECT_EQ(api().submit(stream_, fence, value, &error_), VKS_OK) << error_.text;
+    }
+    api().fence_destroy(fence);
+}
+
 TEST_F(CpuDevice, OneKernelFromSeveralThreads) {
     prepare();
     std::vector<std::thread> threads;
