@@ -54,15 +54,18 @@ std::span<const Ranges> Ahead::launched(const vks_kernel& kernel) {
     return {};
 }
 
-// f(reader's last call, threads), if it can be looked into and is one that reads more than it computes.
+// f(reader's last call, threads), if it can be looked into and is one that reads more than it computes. Other threads
+// may destroy kernels and buffers, though not this one.
 template <class F>
 void Ahead::with_call(const vks_kernel& kernel, const vks_kernel& reader, F&& f) const {
     if (&reader == &kernel) return;
+    vks_device& device = *kernel.device;
+    const std::unique_lock here(device.freeing, std::try_to_lock);
+    if (!here || device.freed.load(std::memory_order_relaxed) != freed_) return;
     const std::unique_lock lock(reader.bound.mutex, std::try_to_lock);
     if (!lock || reader.bound.given.empty() || reader.bound.freed != freed_) return;
-    Pool& pool = reader.device->pool;
-    const Call call{reader.bound.args, reader.params.data(), nullptr, &pool};
-    if (call.args[0].rows() <= kFewRows) f(call, pool.threads());
+    const Call call{reader.bound.args, reader.params.data(), nullptr, &device.pool};
+    if (call.args[0].rows() <= kFewRows) f(call, device.pool.threads());
 }
 
 // Fills ahead_ with what is read by those behind `launch`, of those it is like.

@@ -17,7 +17,7 @@ namespace vks::cpu {
 
 // The launches of a stream between two submissions, and of a few earlier ones: a model's step for one id, for drafts,
 // an MTP module's. For the one thread that launches. Allocates only for what is new. Kernels are looked into only while
-// nothing has been freed since they were noted.
+// nothing has been freed since they were noted, and with what is freed held back (vks_device::freeing).
 class Ahead {
 public:
     // Before `kernel` runs, its arguments being in order. Tells the device's pool. For an op that computes: what each

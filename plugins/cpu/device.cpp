@@ -93,7 +93,7 @@ vks_status buffer_create(vks_device* device, uint64_t bytes, uint32_t kind, void
 }
 
 void buffer_destroy(vks_device*, vks_buffer* buffer) noexcept {
-    if (buffer) ++buffer->device->freed;
+    if (buffer) buffer->device->forget();
     delete buffer;
 }
 
@@ -130,7 +130,7 @@ vks_status prepare_op(vks_device* device, const vks_op* op, vks_kernel** out, vk
 }
 
 void kernel_destroy(vks_device*, vks_kernel* kernel) noexcept {
-    if (kernel) ++kernel->device->freed;
+    if (kernel) kernel->device->forget();
     delete kernel;
 }
 

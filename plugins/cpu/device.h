@@ -17,8 +17,15 @@
 struct vks_device {
     explicit vks_device(int threads) : pool(threads) {}
 
+    // Before a buffer or a kernel is freed: waits for a stream that looks into it.
+    void forget() {
+        const std::lock_guard lock(freeing);
+        ++freed;
+    }
+
     vks::cpu::Pool pool;
     std::atomic<uint64_t> freed{0};  // buffers and kernels: what was found about one holds until this changes
+    std::mutex freeing;              // held, `freed` doesn't change. Streams look elsewhere rather than wait for it
     std::string variant;             // "": the best; else variants of this name only, and the plain ones
     bool portable_only = false;      // a SIMD target was asked for: no variant tied to another
 };

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "plugins/cpu/ahead.h"
@@ -135,6 +137,50 @@ TEST_F(CpuAhead, KernelsThatAreGoneWhenSubmitted) {
     ++device_.freed;
     ahead_.submitted();
     EXPECT_EQ(launch({&kernel(kDense), &kernel(kDense)}), "--");
+}
+
+// Somebody is about to free something: it isn't waited for.
+TEST_F(CpuAhead, NothingThatIsBeingFreed) {
+    vks_kernel &a = kernel(kDense), &b = kernel(kDense), &c = kernel(kComputes);
+    launch({&c, &a, &b});
+    ahead_.submitted();
+    {
+        const std::lock_guard lock(device_.freeing);
+        std::string told;
+        size_t listed = 0;
+        std::thread([&] {  // a lock is not tried for by the thread that has it
+            for (const Ranges& ranges : ahead_.launched(c)) listed += ranges.count;
+            told = launch({&a, &b});
+        })
+            .join();
+        EXPECT_EQ(told, "--");
+        EXPECT_EQ(listed, 0u);
+    }
+    ahead_.submitted();
+    EXPECT_FALSE(ahead_.launched(c)[0].count == 0);
+}
+
+// What is looked into can't be freed meanwhile.
+TEST_F(CpuAhead, FreeingWaits) {
+    static vks_device* device;
+    static int looks;
+    device = &device_;
+    looks = 0;
+    const Op watched = {"watched/1", 0, nullptr, {}, [](const Call&, int64_t, int64_t, int64_t) {
+                            ++looks;
+                            std::thread([] {
+                                const std::unique_lock lock(device->freeing, std::try_to_lock);
+                                EXPECT_FALSE(lock.owns_lock());
+                            }).join();
+                            return Range{};
+                        }};
+    vks_kernel &a = kernel(kComputes), &b = kernel(watched);
+    for (int step = 0; step < 2; ++step) {
+        launch({&a, &b});
+        ahead_.submitted();
+    }
+    EXPECT_GT(looks, 0);
+    device_.forget();  // nobody holds it any more
 }
 
 TEST_F(CpuAhead, NotForManyRows) {
