@@ -58,6 +58,7 @@ void on_every_device(const std::function<void(Device&)>& f);
 class OpRun {
 public:
     explicit OpRun(std::string op) : op_(std::move(op)) {}
+    const std::string& op() const { return op_; }
 
     template <class P>
     OpRun& params(const P& params) {

@@ -261,8 +261,9 @@ void Attention::few() const {
 }  // namespace
 
 uint64_t attention_scratch(const AttentionKernels& kernels, const Signature& s) {
-    const Layout layout(kernels, s.get<vks_mla_attention_params>(), s.args[kQLat].rows(), s.args[kCache].rows(),
-                        s.threads);
+    const auto& p = s.get<vks_mla_attention_params>();
+    if (p.heads == 0 || p.lora == 0) return 0;  // o has no elements
+    const Layout layout(kernels, p, s.args[kQLat].rows(), s.args[kCache].rows(), s.threads);
     return static_cast<uint64_t>(layout.floats(s.threads)) * sizeof(float);
 }
 
