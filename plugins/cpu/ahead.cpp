@@ -12,6 +12,8 @@ namespace {
 constexpr int64_t kFewRows = 24;
 // For each thread of an op that computes: its L2 and some of what is behind it.
 constexpr int64_t kAheadBytes = int64_t{3} << 19;
+// No step of a model has so many launches; a stream that is never submitted may.
+constexpr size_t kMostLaunches = 8192;
 
 }  // namespace
 
@@ -24,6 +26,7 @@ std::span<const Ranges> Ahead::launched(const vks_kernel& kernel) {
         freed_ = freed;
     }
     const size_t i = now_.size();
+    if (i == kMostLaunches) return {};
     now_.push_back({&kernel, kernel.op, SIZE_MAX});
     if (i == 0) {
         for (const Launches& launches : known_)
@@ -94,7 +97,8 @@ void Ahead::list_ahead(size_t launch) {
 
 void Ahead::submitted() {
     if (now_.empty()) return;
-    if (!follows_ || follows_->size() != now_.size()) {
+    const bool whole = now_.size() < kMostLaunches;
+    if (whole && (!follows_ || follows_->size() != now_.size())) {
         size_t reader = SIZE_MAX;
         for (int round = 0; round < 2; ++round) {  // the second knows what comes after the end
             for (size_t i = now_.size(); i-- > 0;) {

@@ -183,6 +183,20 @@ TEST_F(CpuAhead, FreeingWaits) {
     device_.forget();  // nobody holds it any more
 }
 
+// A stream that is never submitted, or late: nothing is learned of it, but of the next.
+TEST_F(CpuAhead, TooManyLaunches) {
+    vks_kernel &a = kernel(kDense), &b = kernel(kDense);
+    std::vector<vks_kernel*> many;
+    for (int i = 0; i < 5000; ++i) many.insert(many.end(), {&a, &b});
+    for (int step = 0; step < 2; ++step) {
+        EXPECT_EQ(launch(many), std::string(many.size(), '-'));
+        ahead_.submitted();
+    }
+    EXPECT_EQ(launch({&a, &b}), "--");
+    ahead_.submitted();
+    EXPECT_EQ(launch({&a, &b}), "10");
+}
+
 TEST_F(CpuAhead, NotForManyRows) {
     vks_kernel &a = kernel(kDense, 25), &b = kernel(kDense, 24);
     launch({&a, &b});
