@@ -35,7 +35,8 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
-// Options: threads=N (default: one per usable core), variant=auto|plain|NAME, target=auto|NAME.
+// Options: threads=N (default: one per usable core), variant=auto|plain|NAME, target=auto|NAME (one for all devices
+// that are open).
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
     return guard(error, [&] {
         if (!out) return fail(error, VKS_INVALID, "found a null argument");
@@ -52,16 +53,17 @@ vks_status open(const vks_host*, uint32_t index, const char* options, vks_device
         }
         const std::string &target = parsed["target"], &variant = parsed["variant"];
         const bool targeted = !target.empty() && target != "auto";
-        if (const vks_status status = limit_target(targeted ? target : "", error); status != VKS_OK) return status;
         auto device = std::make_unique<vks_device>(threads);
         device->portable_only = targeted;
         if (variant != "auto") device->variant = variant;
+        if (const vks_status status = hold_target(targeted ? target : "", error); status != VKS_OK) return status;
         *out = device.release();
         return vks_status{VKS_OK};
     });
 }
 
 void close(vks_device* device) noexcept {
+    if (device) release_target();
     delete device;
 }
 

@@ -13,6 +13,9 @@ std::string lower(std::string text) {
     return text;
 }
 
+std::mutex mutex;
+int holders = 0;  // devices that are open
+
 std::string lowest_bit_name(int64_t targets) {
     return lower(hwy::TargetName(targets & -targets));
 }
@@ -23,23 +26,33 @@ std::string best_target() {
     return lowest_bit_name(hwy::SupportedTargets());
 }
 
-vks_status limit_target(const std::string& name, vks_error* error) {
-    static std::mutex mutex;
-    static bool limited = false;
+vks_status hold_target(const std::string& name, vks_error* error) {
     const std::lock_guard lock(mutex);
-    if (name.empty() && !limited) return VKS_OK;
-    hwy::DisableTargets(0);
-    limited = false;
-    std::string known;
-    for (int64_t left = hwy::SupportedTargets(); left != 0 && !name.empty(); left &= left - 1) {
-        known.append(1, ' ').append(lowest_bit_name(left));
-        if (lowest_bit_name(left) != name) continue;
-        hwy::DisableTargets((left & -left) - 1);
-        limited = true;
+    static const int64_t machine = hwy::SupportedTargets();  // before any was disabled
+    int64_t disabled = 0;
+    if (!name.empty()) {
+        std::string known;
+        int64_t left = machine;
+        for (; left != 0 && lowest_bit_name(left) != name; left &= left - 1) known += ' ' + lowest_bit_name(left);
+        if (left == 0) {
+            return abi::fail(error, VKS_INVALID, "target: wanted one of%s, found %.64s", known.c_str(), name.c_str());
+        }
+        disabled = (left & -left) - 1;
     }
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    if (limited || name.empty()) return VKS_OK;
-    return abi::fail(error, VKS_INVALID, "target: wanted one of%s, found %.64s", known.c_str(), name.c_str());
+    if (holders == 0) {
+        hwy::DisableTargets(disabled);
+        hwy::GetChosenTarget().Update(hwy::SupportedTargets());  // else the next kernel to be chosen would
+    } else if (!name.empty() && name != best_target()) {
+        return abi::fail(error, VKS_INVALID, "target: wanted %s, which devices that are open have, found %.64s",
+                         best_target().c_str(), name.c_str());
+    }
+    ++holders;
+    return VKS_OK;
+}
+
+void release_target() {
+    const std::lock_guard lock(mutex);
+    --holders;
 }
 
 }  // namespace vks::cpu

@@ -274,6 +274,36 @@ TEST_F(CpuDevice, Options) {
     EXPECT_EQ(run.variant(device("variant=plain")), "plain");
 }
 
+// Kernels are prepared for a target that the whole process has: while a device is open it stays as it is.
+TEST_F(CpuDevice, OneTargetForAllThatAreOpen) {
+    vks_device* opened = nullptr;
+    const auto open = [&](const std::string& options) {
+        error_ = {};
+        const vks_status status = device_.plugin().open(nullptr, 0, options.c_str(), &opened, &error_);
+        if (opened) device_.plugin().close(opened);
+        opened = nullptr;
+        return status;
+    };
+    const auto detail = [&] {
+        vks_info info{};
+        info.size = sizeof info;
+        EXPECT_EQ(api().info(device_.handle(), &info, &error_), VKS_OK);
+        return std::string(info.detail);
+    };
+    const std::string before = detail();  // "avx3_zen4, 2 threads ..."
+    EXPECT_EQ(open("target=abacus"), VKS_INVALID);
+    std::string known = error_.text;  // "target: wanted one of avx3_zen4 avx3 avx2, found abacus"
+    known = known.substr(0, known.rfind(','));
+    EXPECT_EQ(open("target=" + before.substr(0, before.find(','))), VKS_OK) << error_.text;
+    const std::string other = known.substr(known.rfind(' ') + 1);
+    if (!before.starts_with(other + ',')) {  // else this machine has one only
+        EXPECT_EQ(open("target=" + other), VKS_INVALID);
+        EXPECT_NE(std::string(error_.text).find(", found " + other), std::string::npos) << error_.text;
+    }
+    EXPECT_EQ(open(""), VKS_OK) << error_.text;
+    EXPECT_EQ(detail(), before);
+}
+
 TEST_F(CpuDevice, EveryListedOperatorHasARevision) {
     int count = 0;
     for (const char* const* op = device_.plugin().ops; *op; ++op, ++count) EXPECT_NE(std::strchr(*op, '/'), nullptr);
