@@ -50,7 +50,9 @@ Range weights(const Call& call, int64_t thread, int64_t threads, int64_t piece) 
     for (int64_t e = 0; e < experts; ++e) {
         if (!has_rows(e) || skipped-- > 0) continue;
         const Arg& w = call.args[static_cast<size_t>(kWeights + 2 * e)];
-        const int64_t rows = w.dim[0], begin = count * rows * thread / threads % rows;
+        const int64_t rows = w.dim[0];
+        if (rows == 0) return {};
+        const int64_t begin = count * rows * thread / threads % rows;
         return part_of(w, begin, rows - begin, 0, 1);
     }
     return {};
