@@ -74,6 +74,12 @@ vks_status resolve(const vks_device& device, const vks_op& op, Resolved& out, vk
     out.signature = {{out.args, op.params, op.params_size}, device.pool.threads()};
     text = out.op->check(out.signature);
     if (!text.empty()) return fail(error, VKS_UNSUPPORTED, "%s %s", op.op, text.c_str());
+    for (uint64_t i = op.arg_count - out.op->outputs; i < op.arg_count; ++i) {
+        if (op.args[i].flags & VKS_TENSOR_CONSTANT) {
+            return fail(error, VKS_UNSUPPORTED, "%s argument %llu: wanted an output, found a constant", op.op,
+                        static_cast<unsigned long long>(i));
+        }
+    }
     out.variant = choose(device, *out.op, out.signature);
     if (!out.variant) return fail(error, VKS_UNSUPPORTED, "%s: no variant for these arguments", op.op);
     out.scratch_bytes = out.variant->scratch ? out.variant->scratch(out.signature) : 0;
@@ -161,6 +167,10 @@ vks_status bind(const vks_kernel& kernel, std::span<const vks_tensor> given, vks
         std::copy_n(given[i].dim, given[i].rank, args[slot].dim);
         args[slot].data = locate(device, given[i], id, error);
         if (!args[slot].data) return VKS_INVALID;
+        if (slot + kernel.op->outputs >= args.size() && given[i].buffer->kind == VKS_BUFFER_IMPORT) {
+            return fail(error, VKS_INVALID, "%s argument %u: wanted memory that can be written, found read-only", id,
+                        slot);
+        }
     }
     // With the actual dims, the check also says whether they agree with each other.
     const Signature signature{{args, kernel.params.data(), kernel.op->params_size}, device.pool.threads()};
@@ -179,6 +189,10 @@ std::byte* bind_scratch(const vks_kernel& kernel, const vks_tensor* scratch, vks
     bool ok = true;
     const uint64_t bytes = args::reach(*scratch, ok);
     std::byte* space = ok ? locate(*kernel.device, *scratch, id, error) : nullptr;
+    if (space && scratch->buffer->kind == VKS_BUFFER_IMPORT) {
+        fail(error, VKS_INVALID, "%s scratch: wanted memory that can be written, found read-only", id);
+        return nullptr;
+    }
     if (space && bytes >= kernel.scratch_bytes && reinterpret_cast<uintptr_t>(space) % 64 == 0) return space;
     fail(error, VKS_INVALID, "%s scratch: wanted %llu bytes, 64-byte aligned, found %llu", id,
          static_cast<unsigned long long>(kernel.scratch_bytes), static_cast<unsigned long long>(bytes));

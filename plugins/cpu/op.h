@@ -60,6 +60,7 @@ struct Op {
     uint64_t params_size;  // 0: no params
     // Empty when these arguments are ones ops.h allows, else one line saying which is not: wanted, found.
     std::string (*check)(const args::Signature&);
+    uint32_t outputs;  // so many of the last arguments are written
     // Best first; the last is the plain one. Pointers, because a variant may live in another file: its address is a
     // constant there, its value may not be set yet. Define variants constinit.
     std::span<const Variant* const> variants;

@@ -27,10 +27,10 @@ Range weights(const Call& call, int64_t thread, int64_t threads, int64_t piece) 
     return {reinterpret_cast<const std::byte*>(call.args.data()) + 2 * thread + piece, 400000};
 }
 
-const Op kSmall = {"small/1", 0, nullptr, {}};
-const Op kDense = {"dense/1", 0, nullptr, {}, weights};
-const Op kLists = {"lists/1", 0, nullptr, {}, weights, true};
-const Op kComputes = {"computes/1", 0, nullptr, {}, nullptr, false, true};
+const Op kSmall = {"small/1", 0, nullptr, 1, {}};
+const Op kDense = {"dense/1", 0, nullptr, 1, {}, weights};
+const Op kLists = {"lists/1", 0, nullptr, 1, {}, weights, true};
+const Op kComputes = {"computes/1", 0, nullptr, 1, {}, nullptr, false, true};
 
 class CpuAhead : public testing::Test {
 protected:
@@ -166,7 +166,7 @@ TEST_F(CpuAhead, FreeingWaits) {
     static int looks;
     device = &device_;
     looks = 0;
-    const Op watched = {"watched/1", 0, nullptr, {}, [](const Call&, int64_t, int64_t, int64_t) {
+    const Op watched = {"watched/1", 0, nullptr, 1, {}, [](const Call&, int64_t, int64_t, int64_t) {
                             ++looks;
                             std::thread([] {
                                 const std::unique_lock lock(device->freeing, std::try_to_lock);

@@ -94,6 +94,9 @@ TEST_F(CpuDevice, QueryRefusesWithAReason) {
         change(args[0]);
         EXPECT_TRUE(refused(args)) << error_.text;
     }
+    auto args = gemm_args();
+    args[2].flags = VKS_TENSOR_CONSTANT;  // which is written
+    EXPECT_TRUE(refused(args)) << error_.text;
     EXPECT_EQ(api().query(device_.handle(), nullptr, nullptr, &error_), VKS_INVALID);
 }
 

@@ -264,5 +264,39 @@ TEST_F(CpuLaunch, ExpertsWithoutColumns) {
     dev.api().stream_destroy(stream);
 }
 
+// Outputs, those in place too, and scratch.
+TEST_F(CpuLaunch, NothingIsWrittenThatIsReadOnly) {
+    std::set<std::string> seen;
+    vks_error error{};
+    Device& dev = device("threads=2");
+    vks_stream* stream = nullptr;
+    ASSERT_EQ(dev.api().stream_create(dev.handle(), &stream, &error), VKS_OK) << error.text;
+    for (const Case& c : conformance::make_cases(1)) {
+        if (!seen.insert(c.op).second) continue;
+        SCOPED_TRACE(c.name);
+        Kernels kernels(dev);
+        std::vector<Given> args;
+        for (const conformance::Argument& a : c.args) args.push_back({a.role, kernels.memory(a.value)});
+        const size_t kernel = kernels.prepare(c.op, std::span(c.params), args);
+        const vks_tensor scratch = kernels.scratch(kernel);
+        size_t j = 0;
+        for (const conformance::Argument& a : c.args) {
+            if (a.role == Role::kConstant || a.value.dtype == VKS_NONE) continue;
+            std::vector<vks_tensor> given = kernels.given(kernel);
+            given[j++].buffer = kernels.memory(a.value, VKS_BUFFER_IMPORT).buffer;
+            const bool input = a.role == Role::kInput;
+            EXPECT_EQ(kernels.launch(stream, kernel, given, scratch), input ? VKS_OK : VKS_INVALID) << kernels.why();
+            const bool said = std::string(kernels.why()).find("found read-only") != std::string::npos;
+            EXPECT_TRUE(input || said) << kernels.why();
+        }
+        if (scratch.dim[0] == 0) continue;
+        const vks_tensor imported = kernels.memory({VKS_U8, {scratch.dim[0] + 64}, {}}, VKS_BUFFER_IMPORT);
+        EXPECT_EQ(kernels.launch(stream, kernel, kernels.given(kernel), imported), VKS_INVALID);
+        EXPECT_NE(std::string(kernels.why()).find("found read-only"), std::string::npos) << kernels.why();
+    }
+    EXPECT_EQ(seen.size(), 18u);
+    dev.api().stream_destroy(stream);
+}
+
 }  // namespace
 }  // namespace vks::test

@@ -6,6 +6,7 @@ namespace vks::args::act_quant {
 
 enum { kX, kQ, kScale };
 inline constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"q", kF8, 2}, {"scale", kF32, 2}};
+inline constexpr uint32_t kOutputs = 2;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -6,6 +6,7 @@ namespace vks::args::add {
 
 enum { kA, kB, kY };
 inline constexpr ArgRule kRules[] = {{"a", kAct, 2}, {"b", kAct, 2}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -7,6 +7,7 @@ namespace vks::args::add_rms_norm {
 enum { kX, kDelta, kW, kSum, kY };
 inline constexpr ArgRule kRules[] = {
     {"x", kF32, 2}, {"delta", kAct, 2}, {"w", kPlainWeight, 1}, {"sum", kF32, 2}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 2;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -6,6 +6,7 @@ namespace vks::args::embed {
 
 enum { kIds, kTable, kY };
 inline constexpr ArgRule kRules[] = {{"ids", kI32, 1}, {"table", kPlainWeight, 2}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

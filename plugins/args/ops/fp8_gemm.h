@@ -7,6 +7,7 @@ namespace vks::args::fp8_gemm {
 enum { kX, kXScale, kW, kWScale, kY };
 inline constexpr ArgRule kRules[] = {
     {"x", kAct | kF8, 2}, {"x_scale", kF32, 2, true}, {"w", kF8, 2}, {"w_scale", kF32, 2}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -6,6 +6,7 @@ namespace vks::args::gemm {
 
 enum { kX, kW, kY };
 inline constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kPlainWeight, 2}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

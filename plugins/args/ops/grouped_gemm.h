@@ -7,6 +7,7 @@ namespace vks::args::grouped_gemm {
 enum { kX, kXScale, kOffset, kRow, kWeights };  // then w, w_scale of each expert, then y
 inline constexpr ArgRule kRules[] = {
     {"x", kAct | kF8, 2}, {"x_scale", kF32, 2, true}, {"offset", kI32, 1}, {"row", kI32, 1, true}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 // Of the weights, one that is there: all of them have its dtype and shape. The first one's place when none is.
 inline const Arg& any_weight(std::span<const Arg> args) {

@@ -6,6 +6,7 @@ namespace vks::args::head_gemm {
 
 enum { kX, kW, kWScale, kY };
 inline constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kAnyWeight, 2}, {"w_scale", kF32, 2, true}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

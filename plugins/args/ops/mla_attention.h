@@ -7,6 +7,7 @@ namespace vks::args::mla_attention {
 enum { kQLat, kQPe, kCache, kSpan, kO };
 inline constexpr ArgRule kRules[] = {
     {"q_lat", kAct, 2}, {"q_pe", kAct, 2}, {"cache", kAct, 2}, {"span", kI32, 2}, {"o", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

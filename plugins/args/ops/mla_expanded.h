@@ -8,6 +8,7 @@ enum { kQ, kQPe, kCache, kW, kWScale, kSpan, kO };
 inline constexpr ArgRule kRules[] = {{"q", kAct, 2},       {"q_pe", kAct, 2},          {"cache", kAct, 2},
                                      {"w", kAnyWeight, 2}, {"w_scale", kF32, 2, true}, {"span", kI32, 2},
                                      {"o", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -7,6 +7,7 @@ namespace vks::args::mla_rope_append {
 enum { kQ, kKv, kW, kTable, kSlot, kCache, kQPe };
 inline constexpr ArgRule kRules[] = {{"q", kAct, 2},    {"kv", kAct, 2},    {"w", kPlainWeight, 1}, {"table", kF32, 2},
                                      {"slot", kI32, 1}, {"cache", kAct, 2}, {"q_pe", kAct, 2}};
+inline constexpr uint32_t kOutputs = 2;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

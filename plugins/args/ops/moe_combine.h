@@ -7,6 +7,7 @@ namespace vks::args::moe_combine {
 enum { kY, kPos, kWeight, kBase, kOut };
 inline constexpr ArgRule kRules[] = {
     {"y", kAct, 2}, {"pos", kI32, 2}, {"weight", kF32, 2}, {"base", kAct, 2, true}, {"out", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -6,6 +6,7 @@ namespace vks::args::moe_dispatch {
 
 enum { kIdx, kOffset, kRow, kPos };
 inline constexpr ArgRule kRules[] = {{"idx", kI32, 2}, {"offset", kI32, 1}, {"row", kI32, 1}, {"pos", kI32, 2}};
+inline constexpr uint32_t kOutputs = 3;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

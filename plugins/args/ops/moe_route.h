@@ -6,6 +6,7 @@ namespace vks::args::moe_route {
 
 enum { kLogits, kBias, kIdx, kWeight };
 inline constexpr ArgRule kRules[] = {{"logits", kF32, 2}, {"bias", kF32, 1}, {"idx", kI32, 2}, {"weight", kF32, 2}};
+inline constexpr uint32_t kOutputs = 2;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -7,6 +7,7 @@ namespace vks::args::mtp_merge {
 enum { kE, kH, kWe, kWh, kY };
 inline constexpr ArgRule kRules[] = {
     {"e", kAct, 2}, {"h", kAct, 2}, {"we", kPlainWeight, 1}, {"wh", kPlainWeight, 1}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

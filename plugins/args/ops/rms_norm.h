@@ -6,6 +6,7 @@ namespace vks::args::rms_norm {
 
 enum { kX, kW, kY };
 inline constexpr ArgRule kRules[] = {{"x", kAct, 2}, {"w", kPlainWeight, 1}, {"y", kAct, 2}};
+inline constexpr uint32_t kOutputs = 1;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

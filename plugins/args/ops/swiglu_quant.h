@@ -7,6 +7,7 @@ namespace vks::args::swiglu_quant {
 enum { kGate, kUp, kY, kScale };
 inline constexpr ArgRule kRules[] = {
     {"gate", kAct, 2}, {"up", kAct, 2}, {"y", kAct | kF8, 2}, {"scale", kF32, 2, true}};
+inline constexpr uint32_t kOutputs = 2;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

@@ -6,6 +6,7 @@ namespace vks::args::topk {
 
 enum { kX, kValue, kIndex };
 inline constexpr ArgRule kRules[] = {{"x", kF32, 2}, {"value", kF32, 2}, {"index", kI32, 2}};
+inline constexpr uint32_t kOutputs = 2;  // the last ones
 
 inline std::string check(const Signature& s) {
     Checker c(s, kRules);

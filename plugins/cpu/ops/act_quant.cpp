@@ -35,6 +35,6 @@ constexpr const Variant* kVariants[] = {&simd_act_quant, &plain};
 
 }  // namespace
 
-extern constinit const Op op_act_quant = {"act_quant/1", sizeof(vks_act_quant_params), check, kVariants};
+extern constinit const Op op_act_quant = {"act_quant/1", sizeof(vks_act_quant_params), check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

@@ -29,6 +29,6 @@ constexpr const Variant* kVariants[] = {&simd_add, &plain};
 
 }  // namespace
 
-extern constinit const Op op_add = {"add/1", 0, check, kVariants};
+extern constinit const Op op_add = {"add/1", 0, check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

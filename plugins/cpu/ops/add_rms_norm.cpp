@@ -35,6 +35,6 @@ constexpr const Variant* kVariants[] = {&simd_add_rms_norm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_add_rms_norm = {"add_rms_norm/1", sizeof(vks_norm_params), check, kVariants};
+extern constinit const Op op_add_rms_norm = {"add_rms_norm/1", sizeof(vks_norm_params), check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

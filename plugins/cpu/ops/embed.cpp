@@ -27,6 +27,6 @@ constexpr const Variant* kVariants[] = {&plain};
 
 }  // namespace
 
-extern constinit const Op op_embed = {"embed/1", 0, check, kVariants};
+extern constinit const Op op_embed = {"embed/1", 0, check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

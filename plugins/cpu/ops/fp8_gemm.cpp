@@ -32,6 +32,6 @@ constexpr const Variant* kVariants[] = {&avx512bf16_fp8_gemm, &simd_fp8_gemm, &p
 
 }  // namespace
 
-extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, kVariants, weights};
+extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, kOutputs, kVariants, weights};
 
 }  // namespace vks::cpu

@@ -32,6 +32,6 @@ constexpr const Variant* kVariants[] = {&avx512bf16_gemm, &simd_gemm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_gemm = {"gemm/1", 0, check, kVariants, weights};
+extern constinit const Op op_gemm = {"gemm/1", 0, check, kOutputs, kVariants, weights};
 
 }  // namespace vks::cpu

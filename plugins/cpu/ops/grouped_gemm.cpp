@@ -64,6 +64,6 @@ constexpr const Variant* kVariants[] = {&avx512bf16_grouped_gemm, &simd_grouped_
 }  // namespace
 
 extern constinit const Op op_grouped_gemm = {
-    "grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, kVariants, weights, true};
+    "grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, kOutputs, kVariants, weights, true};
 
 }  // namespace vks::cpu

@@ -77,6 +77,7 @@ constexpr const Variant* kVariants[] = {&avx512bf16_head_gemm, &simd_head_gemm, 
 
 }  // namespace
 
-extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, kVariants, weights};
+extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, kOutputs, kVariants,
+                                          weights};
 
 }  // namespace vks::cpu

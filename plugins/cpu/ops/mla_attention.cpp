@@ -84,6 +84,6 @@ constexpr const Variant* kVariants[] = {&avx512bf16_mla_attention, &simd_mla_att
 }  // namespace
 
 extern constinit const Op op_mla_attention = {
-    "mla_attention/1", sizeof(vks_mla_attention_params), check, kVariants, nullptr, false, true};
+    "mla_attention/1", sizeof(vks_mla_attention_params), check, kOutputs, kVariants, nullptr, false, true};
 
 }  // namespace vks::cpu

@@ -115,6 +115,7 @@ constexpr const Variant* kVariants[] = {&avx512bf16_mla_expanded, &simd_mla_expa
 
 }  // namespace
 
-extern constinit const Op op_mla_expanded = {"mla_expanded/1", sizeof(vks_mla_expanded_params), check, kVariants};
+extern constinit const Op op_mla_expanded = {"mla_expanded/1", sizeof(vks_mla_expanded_params), check, kOutputs,
+                                             kVariants};
 
 }  // namespace vks::cpu

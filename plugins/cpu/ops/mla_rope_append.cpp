@@ -71,6 +71,6 @@ constexpr const Variant* kVariants[] = {&simd_mla_rope_append, &plain};
 }  // namespace
 
 extern constinit const Op op_mla_rope_append = {"mla_rope_append/1", sizeof(vks_mla_rope_append_params), check,
-                                                kVariants};
+                                                kOutputs, kVariants};
 
 }  // namespace vks::cpu

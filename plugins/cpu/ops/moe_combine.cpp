@@ -40,6 +40,6 @@ constexpr const Variant* kVariants[] = {&simd_moe_combine, &plain};
 
 }  // namespace
 
-extern constinit const Op op_moe_combine = {"moe_combine/1", 0, check, kVariants};
+extern constinit const Op op_moe_combine = {"moe_combine/1", 0, check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

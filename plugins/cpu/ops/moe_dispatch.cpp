@@ -49,6 +49,7 @@ constexpr const Variant* kVariants[] = {&plain};
 
 }  // namespace
 
-extern constinit const Op op_moe_dispatch = {"moe_dispatch/1", sizeof(vks_moe_dispatch_params), check, kVariants};
+extern constinit const Op op_moe_dispatch = {"moe_dispatch/1", sizeof(vks_moe_dispatch_params), check, kOutputs,
+                                             kVariants};
 
 }  // namespace vks::cpu

@@ -96,6 +96,6 @@ constexpr const Variant* kVariants[] = {&plain};
 
 }  // namespace
 
-extern constinit const Op op_moe_route = {"moe_route/1", sizeof(vks_moe_route_params), check, kVariants};
+extern constinit const Op op_moe_route = {"moe_route/1", sizeof(vks_moe_route_params), check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

@@ -38,6 +38,6 @@ constexpr const Variant* kVariants[] = {&simd_mtp_merge, &plain};
 
 }  // namespace
 
-extern constinit const Op op_mtp_merge = {"mtp_merge/1", sizeof(vks_norm_params), check, kVariants};
+extern constinit const Op op_mtp_merge = {"mtp_merge/1", sizeof(vks_norm_params), check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

@@ -32,6 +32,6 @@ constexpr const Variant* kVariants[] = {&simd_rms_norm, &plain};
 
 }  // namespace
 
-extern constinit const Op op_rms_norm = {"rms_norm/1", sizeof(vks_norm_params), check, kVariants};
+extern constinit const Op op_rms_norm = {"rms_norm/1", sizeof(vks_norm_params), check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

@@ -46,6 +46,6 @@ constexpr const Variant* kVariants[] = {&simd_swiglu_quant, &plain};
 
 }  // namespace
 
-extern constinit const Op op_swiglu_quant = {"swiglu_quant/1", 0, check, kVariants};
+extern constinit const Op op_swiglu_quant = {"swiglu_quant/1", 0, check, kOutputs, kVariants};
 
 }  // namespace vks::cpu

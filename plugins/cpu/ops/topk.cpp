@@ -43,6 +43,6 @@ constexpr const Variant* kVariants[] = {&plain};
 
 }  // namespace
 
-extern constinit const Op op_topk = {"topk/1", sizeof(vks_topk_params), check, kVariants};
+extern constinit const Op op_topk = {"topk/1", sizeof(vks_topk_params), check, kOutputs, kVariants};
 
 }  // namespace vks::cpu
