@@ -176,11 +176,24 @@ struct Copy {
     }
 };
 
+// Whether two elements of a target may lie in one place: an axis must go further than those with smaller strides reach
+// together. `locate` has seen that they fit. There is at least one element.
+bool overlaps_itself(const vks_tensor& t) {
+    for (uint32_t axis = 0; axis < t.rank; ++axis) {
+        if (t.dim[axis] == 1) continue;
+        int64_t reach = 0;
+        for (uint32_t other = 0; other < t.rank; ++other) {
+            if (other != axis && t.stride[other] <= t.stride[axis]) reach += (t.dim[other] - 1) * t.stride[other];
+        }
+        if (t.stride[axis] <= reach) return true;
+    }
+    return false;
+}
+
 // Contiguous tensors become rows of 64 KiB and a rest, others keep their rows.
 void run(Pool& pool, Copy copy, bool contiguous) {
     const int64_t rows = copy.dim[0] * copy.dim[1] * copy.dim[2];
     const int64_t total = rows * copy.dim[3] * static_cast<int64_t>(copy.bytes);
-    if (total == 0) return;
     if (contiguous) {
         const int64_t grain = total < kParallelCopy ? total : int64_t{1} << 16;
         pool.parallel_for(total, grain, [&](int64_t first, int64_t last, int) {
@@ -220,6 +233,10 @@ vks_status copy(vks_stream* stream, const vks_tensor* from, const vks_tensor* to
                 return fail(error, VKS_INVALID, "copy: wanted equal dims");
             }
         }
+        for (const int64_t n : work.dim)
+            if (n == 0) return vks_status{VKS_OK};
+        // No overlap in the target: its elements are no more than its buffer holds, and their number no overflow.
+        if (overlaps_itself(*to)) return fail(error, VKS_INVALID, "copy: found a target that overlaps itself");
         bool ok = true;
         const std::byte *from_end = work.from + args::reach(*from, ok), *to_end = work.to + args::reach(*to, ok);
         if (from->buffer == to->buffer && work.from < to_end && work.to < from_end) {

@@ -192,6 +192,36 @@ TEST_F(CpuDevice, CopiesStridedAndChecksBounds) {
     }
 }
 
+// A source may be one element many times, a target may not.
+TEST_F(CpuDevice, CopiesToPlacesThatAreDistinct) {
+    const auto strided = [&](std::initializer_list<int64_t> dims, std::initializer_list<int64_t> strides, uint64_t at) {
+        vks_tensor t = tensor(dims, at);
+        std::copy(strides.begin(), strides.end(), t.stride);
+        return t;
+    };
+    const auto copy = [&](const vks_tensor& from, const vks_tensor& to) {
+        return api().copy(stream_, &from, &to, &error_);
+    };
+    std::fill_n(memory_, 1024, 0.0f);
+    memory_[7] = 5;
+    EXPECT_EQ(copy(strided({3, 4}, {0, 0}, 28), tensor({3, 4}, 2048)), VKS_OK) << error_.text;
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(memory_[512 + i], i < 12 ? 5.0f : 0.0f);
+    const vks_tensor from = tensor({3, 4});
+    EXPECT_EQ(copy(from, strided({3, 4}, {1, 3}, 2048)), VKS_OK) << error_.text;  // transposed
+    EXPECT_EQ(copy(tensor({1, 4}), strided({1, 4}, {0, 1}, 2048)), VKS_OK) << error_.text;
+    EXPECT_EQ(copy(from, strided({3, 4}, {0, 1}, 2048)), VKS_INVALID);
+    EXPECT_EQ(copy(from, strided({3, 4}, {3, 1}, 2048)), VKS_INVALID);
+    EXPECT_EQ(copy(from, strided({3, 4}, {4, 0}, 2048)), VKS_INVALID);
+    const int64_t many = int64_t{1} << 32;
+    vks_tensor source = strided({many, many}, {0, 0}, 0), target = strided({many, many}, {0, 0}, 2048);
+    source.dtype = target.dtype = VKS_U8;
+    EXPECT_EQ(copy(source, target), VKS_INVALID);
+    const int64_t most = int64_t{1} << 40;
+    EXPECT_EQ(copy(strided({most, most, most, 0}, {0, 0, 0, 0}, 0), strided({most, most, most, 0}, {0, 0, 0, 0}, 2048)),
+              VKS_OK)
+        << error_.text;
+}
+
 TEST_F(CpuDevice, LargeCopy) {
     const int64_t n = (int64_t{1} << 21) + 12345;
     std::vector<float> source(static_cast<size_t>(n));
