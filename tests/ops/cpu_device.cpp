@@ -158,6 +158,29 @@ TEST_F(CpuDevice, ARefusedLaunchLeavesNothing) {
     api().fence_destroy(fence);
 }
 
+// What a launch was given is known again by its bytes. They may mean other memory when something was destroyed since.
+TEST_F(CpuDevice, TheSameArgumentsOverOtherMemory) {
+    prepare();
+    vks_tensor x = tensor({8, 16}), y = tensor({8, 4}, 2048);
+    const auto make = [&](uint64_t bytes, float value) {
+        ASSERT_EQ(api().buffer_create(device_.handle(), bytes, VKS_BUFFER_DEVICE, nullptr, &x.buffer, &error_), VKS_OK);
+        std::fill_n(static_cast<float*>(api().buffer_map(device_.handle(), x.buffer)), bytes / 4, value);
+    };
+    for (int round = 0; round < 3; ++round) {
+        make(512, 2.0f);
+        for (int i = 0; i < 2; ++i) EXPECT_EQ(launch({x, y}), VKS_OK) << error_.text;
+        EXPECT_EQ(memory_[512], 32.0f);
+        api().buffer_destroy(device_.handle(), x.buffer);
+        make(512, 3.0f);  // often where the last one was
+        EXPECT_EQ(launch({x, y}), VKS_OK) << error_.text;
+        EXPECT_EQ(memory_[512], 48.0f);
+        api().buffer_destroy(device_.handle(), x.buffer);
+        make(256, 4.0f);
+        EXPECT_EQ(launch({x, y}), VKS_INVALID);
+        api().buffer_destroy(device_.handle(), x.buffer);
+    }
+}
+
 TEST_F(CpuDevice, OneKernelFromSeveralThreads) {
     prepare();
     std::vector<std::thread> threads;
