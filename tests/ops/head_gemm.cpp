@@ -86,5 +86,38 @@ TEST(HeadGemm, SizesTypesAndModes) {
     });
 }
 
+// One token and some: the wide latents of the release, in heads that end within a block of scales, on as many threads
+// as share out heads, and columns.
+TEST(HeadGemm, FewTokensAndWideLatents) {
+    Random random(62);
+    for (const uint32_t heads : {4u, 12u}) {
+        for (const uint32_t lora : {512u, 640u}) {
+            for (const uint32_t w_type : {VKS_BF16, VKS_F8_E4M3}) {
+                const vks_head_gemm_params p{VKS_HEAD_ABSORB, heads, 48, 8, 16, lora};
+                const Value w = random.value(w_type, {heads * 64, lora});
+                const Value scale =
+                    w_type == VKS_F8_E4M3 ? random.positive({blocks(w.rows()), blocks(lora)}, 0.01, 1) : Value{};
+                const Value x = random.value(VKS_BF16, {4, heads * 56});
+                const std::vector<double> want = reference(p, x, w, scale);
+                const auto check = [&](Device& device) {
+                    for (int64_t tokens = 1; tokens <= 4; ++tokens) {
+                        const std::vector<double> rows(want.begin(), want.begin() + tokens * heads * lora);
+                        const Value few = slice(x, 0, tokens);
+                        expect_close("absorb f32", apply(device, p, few, w, scale), rows, 1e-5);
+                        expect_close("absorb bf16", apply(device, p, few, w, scale, VKS_BF16), rows, 4e-3);
+                    }
+                };
+                bool cpu = false;
+                on_every_device([&](Device& device) {
+                    check(device);
+                    cpu = std::string(device.plugin().name) == "cpu";
+                });
+                if (!cpu) continue;
+                for (const char* threads : {"threads=1", "threads=3"}) check(device(threads));
+            }
+        }
+    }
+}
+
 }  // namespace
 }  // namespace vks::test

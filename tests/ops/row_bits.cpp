@@ -167,6 +167,37 @@ TEST(RowBits, HeadGemm) {
         }
 }
 
+// As a model of the release decodes, one id and some drafts: latents of more than 512 columns, so many heads that a
+// thread has all of a head's columns, and fewer.
+TEST(RowBits, HeadGemmOfFewTokens) {
+    Device& one = device("threads=1");
+    if (std::string(one.plugin().name) != "cpu") GTEST_SKIP() << "a promise of the CPU plugin";
+    Random random(211);
+    constexpr uint32_t kNope = 48, kRope = 8, kV = 16;
+    for (const uint32_t heads : {4u, 12u})
+        for (const uint32_t lora : {512u, 640u})
+            for (const uint32_t w_type : {VKS_BF16, VKS_F8_E4M3}) {
+                const vks_head_gemm_params p{VKS_HEAD_ABSORB, heads, kNope, kRope, kV, lora};
+                const Value w = random.value(w_type, {heads * (kNope + kV), lora});
+                const Value scale =
+                    w_type == VKS_F8_E4M3 ? random.positive({blocks(w.rows()), blocks(lora)}, 0.1, 1) : Value{};
+                const Value x = random.value(VKS_BF16, {4, heads * (kNope + kRope)});
+                const auto absorb = [&](Device& device, int64_t first, int64_t count) {
+                    OpRun run("head_gemm/1");
+                    run.params(p).in(slice(x, first, count)).constant(w).constant(scale);
+                    return run.out(VKS_BF16, {count, heads * lora}).on(device).at(0);
+                };
+                std::vector<Value> alone;
+                for (int64_t t = 0; t < 4; ++t) alone.push_back(absorb(one, t, 1));
+                for (const char* threads : {"threads=1", "threads=3"})
+                    for (int64_t count = 1; count <= 4; ++count) {
+                        SCOPED_TRACE(std::to_string(count) + " tokens, " + threads);
+                        expect_same_bits("absorb", absorb(device(threads), 4 - count, count),
+                                         concat_rows({alone.end() - count, alone.end()}));
+                    }
+            }
+}
+
 TEST(RowBits, RopeAndCache) {
     Random random(206);
     const vks_mla_rope_append_params p{3, 20, 6, 37, 1e-6f};
