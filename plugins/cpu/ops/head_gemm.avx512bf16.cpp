@@ -306,7 +306,7 @@ void add_decoded(const Absorb& a, const AbsorbSpace& space, int64_t d, int64_t c
                      .scale = 1.0f};
         for (int64_t c = 0; c < a.columns; c += kColumns) {
             tile.sums = space.sums + t * space.stride + c;
-            if (scales) tile.scale = scales[(a.column + c) / a.w.rows_per_scale];
+            if (scales) tile.scale = scales[(a.column + c) / kBlock];
             accumulate_rows(a.rows - t, tile, {space.group + c, space.stride});
         }
     }

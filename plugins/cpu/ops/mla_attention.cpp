@@ -7,6 +7,7 @@
 #include "plugins/cpu/dot.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
+#include "plugins/cpu/sizes.h"
 
 #include <algorithm>
 #include <cmath>
@@ -30,9 +31,7 @@ void head(const Call& call, int64_t t, int64_t h, float* o) {
     const Arg& cache = call.args[kCache];
     const Q* q_lat = row<Q>(call.args[kQLat], t) + h * p.lora;
     const P* q_pe = row<P>(call.args[kQPe], t) + h * p.rope;
-    const int32_t* span = row<int32_t>(call.args[kSpan], t);
-    const int64_t first = std::clamp<int64_t>(span[0], 0, cache.rows());
-    const int64_t last = std::clamp<int64_t>(int64_t{span[0]} + span[1], first, cache.rows());
+    const auto [first, last] = span_of(call.args[kSpan], t, cache.rows());
 
     float maximum = -std::numeric_limits<float>::infinity(), sum = 0;
     std::fill_n(o, p.lora, 0.0f);

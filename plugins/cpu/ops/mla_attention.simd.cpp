@@ -14,6 +14,7 @@
 #include "plugins/cpu/ops/variants.h"
 #include "plugins/cpu/simd/attention.h"
 #include "plugins/cpu/simd/vec-inl.h"
+#include "plugins/cpu/sizes.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace vks::cpu::simd::HWY_NAMESPACE {
@@ -27,10 +28,6 @@ constexpr int64_t kColumns = kVectors * kVec;
 constexpr int64_t kTile = 64;     // cache rows
 constexpr int64_t kTogether = 8;  // heads that aren't separated: two register tiles or more
 static_assert(kTile % kVec == 0 && kTile % kRows == 0);
-
-constexpr int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
 
 // A row, of a query or of the cache, is lora and rope, each padded with zeros.
 struct Space {

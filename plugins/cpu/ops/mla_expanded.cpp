@@ -12,6 +12,7 @@
 #include "plugins/cpu/dot.h"
 #include "plugins/cpu/load.h"
 #include "plugins/cpu/ops/variants.h"
+#include "plugins/cpu/sizes.h"
 
 namespace vks::cpu {
 namespace {
@@ -29,13 +30,8 @@ uint64_t scratch(const Signature& s) {
     return static_cast<uint64_t>(s.threads * floats) * sizeof(float);
 }
 
-struct Span {
-    int64_t first, last;
-};
-Span span_of(const Call& call, int64_t t) {
-    const int32_t* s = row<int32_t>(call.args[kSpan], t);
-    const int64_t rows = call.args[kCache].rows(), first = std::clamp<int64_t>(s[0], 0, rows);
-    return {first, std::clamp<int64_t>(int64_t{s[0]} + s[1], first, rows)};
+Span span(const Call& call, int64_t t) {
+    return span_of(call.args[kSpan], t, call.args[kCache].rows());
 }
 
 // to[i] = w[first + i] . c, i < count
@@ -59,8 +55,8 @@ void head(const Call& call, int64_t h, float* space) {
     std::fill_n(sum, tokens * (1 + v), 0.0f);
     Span all = {call.args[kCache].rows(), 0};
     for (int64_t t = 0; t < tokens; ++t) {
-        const Span s = span_of(call, t);
-        if (s.first < s.last) all = {std::min(all.first, s.first), std::max(all.last, s.last)};
+        const Span s = span(call, t);
+        if (!s.empty()) all = {std::min(all.first, s.first), std::max(all.last, s.last)};
     }
     for (int64_t tile = all.first; tile < all.last; tile += kTile) {
         const int64_t end = std::min(all.last, tile + kTile);
@@ -70,7 +66,7 @@ void head(const Call& call, int64_t h, float* space) {
             expand<A, W>(call, h * (nope + v) + nope, v, c, value + (j - tile) * v);
         }
         for (int64_t t = 0; t < tokens; ++t) {
-            const Span s = span_of(call, t);
+            const Span s = span(call, t);
             const A* q = row<A>(call.args[kQ], t) + h * (nope + rope);
             const A* q_pe = row<A>(call.args[kQPe], t) + h * rope;
             float* o = out + t * v;
@@ -87,9 +83,9 @@ void head(const Call& call, int64_t h, float* space) {
         }
     }
     for (int64_t t = 0; t < tokens; ++t) {
-        const Span s = span_of(call, t);
+        const Span s = span(call, t);
         O* o = out_row<O>(call.args[kO], t) + h * v;
-        for (int64_t i = 0; i < v; ++i) store(o + i, s.first < s.last ? out[t * v + i] / sum[t] : 0.0f);
+        for (int64_t i = 0; i < v; ++i) store(o + i, !s.empty() ? out[t * v + i] / sum[t] : 0.0f);
     }
 }
 

@@ -4,17 +4,10 @@
 #include <algorithm>
 
 #include "plugins/cpu/op.h"
+#include "plugins/cpu/sizes.h"
 
 namespace vks::cpu::simd {
 namespace {
-
-int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-
-int64_t dtype_bytes(uint32_t dtype) {
-    return dtype == VKS_F32 ? 4 : dtype == VKS_F8_E4M3 ? 1 : 2;
-}
 
 // Floats of an item's scratch. Groups that are cut at scale rows are padded to an even number, hence x's width.
 int64_t x_stride(int64_t nope) {
@@ -60,11 +53,12 @@ void absorb(AbsorbKernel kernel, const Call& call) {
         for (; item < last; ++item) {
             const int64_t part = item % parts, block = item / parts % row_blocks, h = item / parts / row_blocks;
             const int64_t row = block * kAbsorbRows, first = h * (nope + int64_t{p.v});
-            kernel({.x = x.as<std::byte>() + (row * x.dim[1] + h * (nope + int64_t{p.rope})) * dtype_bytes(x.dtype),
+            const int64_t from = row * x.dim[1] + h * (nope + int64_t{p.rope});
+            kernel({.x = x.as<std::byte>() + from * abi::element_bytes(x.dtype),
                     .x_dtype = x.dtype,
                     .x_stride = x.dim[1],
                     .w = {.dtype = w.dtype,
-                          .data = w.as<std::byte>() + first * lora * dtype_bytes(w.dtype),
+                          .data = w.as<std::byte>() + first * lora * abi::element_bytes(w.dtype),
                           .stride = lora,
                           .first = first,
                           .scale = w_scale ? w_scale.as<float>() : nullptr,
@@ -77,7 +71,7 @@ void absorb(AbsorbKernel kernel, const Call& call) {
                     .threads = call.pool->threads(),
                     .column = part * width,
                     .columns = std::min(width, lora - part * width),
-                    .y = y.out<std::byte>() + (row * y.dim[1] + h * lora) * dtype_bytes(y.dtype),
+                    .y = y.out<std::byte>() + (row * y.dim[1] + h * lora) * abi::element_bytes(y.dtype),
                     .y_dtype = y.dtype,
                     .y_stride = y.dim[1],
                     .scratch = call.scratch + static_cast<size_t>(worker * space) * sizeof(float)});

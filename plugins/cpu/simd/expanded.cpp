@@ -7,6 +7,7 @@
 
 #include "plugins/args/ops/mla_expanded.h"
 #include "plugins/cpu/simd/packed.h"
+#include "plugins/cpu/sizes.h"
 
 namespace vks::cpu::simd {
 namespace {
@@ -17,13 +18,6 @@ using namespace args::mla_expanded;
 constexpr int64_t kKeys = 512, kTokens = 64;
 // Widths are rounded up to this, so that rows can be multiplied where they are.
 constexpr int64_t kGranule = 64;
-
-constexpr int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-int64_t dtype_bytes(uint32_t dtype) {
-    return dtype == VKS_F32 ? 4 : 2;
-}
 
 // What all items share, and where a worker's scratch has what.
 struct Layout {
@@ -38,7 +32,7 @@ struct Layout {
           expand(kernels.expand(s.args[kQ].dtype, s.args[kW].dtype)),
           inner(kernels.expand(s.args[kQ].dtype, s.args[kQ].dtype)),
           dtype(s.args[kQ].dtype),
-          element(dtype_bytes(dtype)),
+          element(abi::element_bytes(dtype)),
           tokens(s.args[kQ].rows()) {
         // At least two items for each thread, but no group of tokens without need: each forms the keys for itself.
         const int64_t heads = std::max<int64_t>(1, p.heads), wanted = (2 * s.threads + heads - 1) / heads;
@@ -90,7 +84,7 @@ public:
         std::memset(scratch_ + l_.out, 0, static_cast<size_t>(count_ * l_.p.v * 4));
         const PackedMatrix w_key(*l_.expand, weights(0), l_.p.nope, l_.p.lora, scratch_ + l_.w_key);
         const PackedMatrix w_value(*l_.expand, weights(l_.p.nope), l_.p.v, l_.p.lora, scratch_ + l_.w_value);
-        const Rows_ all = union_of(0, count_);
+        const Span all = union_of(0, count_);
         for (int64_t row = all.first; row < all.last; row += l_.keys) {
             meet(w_key, w_value, row, std::min(l_.keys, all.last - row));
         }
@@ -98,29 +92,20 @@ public:
     }
 
 private:
-    struct Rows_ {
-        int64_t first = 0, last = 0;  // of the cache
-        bool empty() const { return first >= last; }
-    };
-
     template <class T>
     T* at(int64_t offset) const {
         return reinterpret_cast<T*>(scratch_ + offset);
     }
     const Arg& arg(size_t i) const { return call_.args[i]; }
 
-    Rows_ span(int64_t t) const {
-        const int32_t* s = arg(kSpan).as<int32_t>() + 2 * (first_ + t);
-        const int64_t rows = arg(kCache).rows(), first = std::clamp<int64_t>(s[0], 0, rows);
-        return {first, std::clamp<int64_t>(int64_t{s[0]} + s[1], first, rows)};
-    }
+    Span span(int64_t t) const { return span_of(arg(kSpan), first_ + t, arg(kCache).rows()); }
     // The rows that any of the tokens [from, from + count) sees, and those between.
-    Rows_ union_of(int64_t from, int64_t count) const {
-        Rows_ all;
+    Span union_of(int64_t from, int64_t count) const {
+        Span all;
         for (int64_t t = from; t < from + count; ++t) {
-            const Rows_ s = span(t);
+            const Span s = span(t);
             if (s.empty()) continue;
-            all = all.empty() ? s : Rows_{std::min(all.first, s.first), std::max(all.last, s.last)};
+            all = all.empty() ? s : Span{std::min(all.first, s.first), std::max(all.last, s.last)};
         }
         return all;
     }
@@ -129,7 +114,7 @@ private:
     Rows weights(int64_t row) const {
         const Arg &w = arg(kW), &scale = arg(kWScale);
         const int64_t first = head_ * (int64_t{l_.p.nope} + l_.p.v) + row, k = w.dim[1];
-        const int64_t bytes = w.dtype == VKS_F8_E4M3 ? 1 : dtype_bytes(w.dtype);
+        const int64_t bytes = abi::element_bytes(w.dtype);
         return {.dtype = w.dtype,
                 .data = w.as<std::byte>() + first * k * bytes,
                 .stride = k,
@@ -176,7 +161,7 @@ private:
     void clear_unseen(std::byte* value, int64_t row, int64_t rows) const {
         std::array<int32_t, kKeys + 1> more{};  // tokens that see a row and don't see the one before, less the reverse
         for (int64_t t = 0; t < count_; ++t) {
-            const Rows_ s = span(t);
+            const Span s = span(t);
             const int64_t first = std::max(s.first, row) - row, last = std::min(s.last, row + rows) - row;
             if (first >= last) continue;
             ++more[static_cast<size_t>(first)];
@@ -218,9 +203,9 @@ private:
     }
 
     // Tokens [from, from + count) and the keys and values of `rows`.
-    void attend(const PackedMatrix& keys, const PackedMatrix& values, int64_t from, int64_t count, Rows_ rows,
+    void attend(const PackedMatrix& keys, const PackedMatrix& values, int64_t from, int64_t count, Span rows,
                 int64_t padded) const {
-        const Rows_ seen = union_of(from, count);
+        const Span seen = union_of(from, count);
         const int64_t columns = std::min(rows.last, seen.last) - rows.first;
         if (columns <= 0 || seen.first >= rows.last) return;
         auto* scores = at<float>(l_.scores);
@@ -230,7 +215,7 @@ private:
         float *maximum = at<float>(l_.running) + from, *sum = maximum + count_;
         float shrink[kTokens];
         for (int64_t t = 0; t < count; ++t) {
-            const Rows_ s = span(from + t);
+            const Span s = span(from + t);
             const int64_t first = std::max(s.first, rows.first) - rows.first;
             const int64_t last = std::min(s.last, rows.last) - rows.first;
             std::byte* to = weights + t * l_.keys * l_.element;
@@ -255,7 +240,7 @@ private:
 
     void finish() const {
         const Arg& o = arg(kO);
-        const int64_t bytes = l_.p.v * dtype_bytes(o.dtype);
+        const int64_t bytes = l_.p.v * abi::element_bytes(o.dtype);
         const float* sum = at<float>(l_.running) + count_;
         for (int64_t t = 0; t < count_; ++t) {
             std::byte* to = o.out<std::byte>() + ((first_ + t) * l_.p.heads + head_) * bytes;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "plugins/cpu/simd/pages.h"
+#include "plugins/cpu/sizes.h"
 
 namespace vks::cpu::simd {
 namespace {
@@ -17,14 +18,6 @@ constexpr int64_t kPanelRows = 64;
 constexpr int64_t kChunkBytes = int64_t{8} << 10, kChunkRows = 4;
 // Of w at a time for several rows of x, pages and all.
 constexpr int64_t kTouchedBytes = int64_t{32} << 10;
-
-int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-
-int64_t dtype_bytes(uint32_t dtype) {
-    return dtype == VKS_F32 ? 4 : dtype == VKS_F8_E4M3 ? 1 : 2;
-}
 
 // Sizes that follow from the kernels and k alone.
 struct Shape {
@@ -116,7 +109,8 @@ void Round::count_items() {
     int64_t blocks = 0;
     for (int64_t i = 0; i < segments_; ++i) blocks += scratch_.segments[i].direct ? 0 : 1;
     const int64_t columns = scratch_.segments[0].product->columns;
-    const int64_t w_row = std::max<int64_t>(1, shape_.padded * dtype_bytes(scratch_.segments[0].product->w.dtype));
+    const int64_t w_row =
+        std::max<int64_t>(1, shape_.padded * abi::element_bytes(scratch_.segments[0].product->w.dtype));
     chunk_ = std::max(kChunkRows, kChunkBytes / w_row / kChunkRows * kChunkRows);
     chunks_ = (columns + chunk_ - 1) / chunk_;
     panels_ = (columns + shape_.panel - 1) / shape_.panel;
@@ -162,7 +156,7 @@ void Round::direct(const Segment& s, int64_t first, int64_t last) const {
     d.product = s.product;
     d.threads = pool_.threads();
     const Rows& w = s.product->w;
-    const int64_t end = std::min(last * chunk_, s.product->columns), row_bytes = w.stride * dtype_bytes(w.dtype);
+    const int64_t end = std::min(last * chunk_, s.product->columns), row_bytes = w.stride * abi::element_bytes(w.dtype);
     const int64_t step = d.rows == 1 ? end : round_up(kTouchedBytes / std::max<int64_t>(1, row_bytes), kChunkRows);
     for (d.first = first * chunk_; d.first < end; d.first = d.last) {
         d.last = std::min(end, d.first + std::max(kChunkRows, step));
@@ -190,7 +184,7 @@ void Round::block(const Segment& s, int64_t item, int worker) const {
     if (from >= to) return;
 
     std::byte* panel = scratch_.panels + worker * shape_.panel * shape_.row_bytes;
-    const int64_t ahead = columns * p.w.stride * dtype_bytes(p.w.dtype);
+    const int64_t ahead = columns * p.w.stride * abi::element_bytes(p.w.dtype);
     RowRef w_rows[kPanelRows];
     for (int64_t tile = 0; tile < columns; tile += g_.w_tile) {
         for (int64_t i = tile; i < tile + g_.w_tile; ++i) w_rows[i] = i < columns ? p.w.row(first + i) : RowRef{};
@@ -201,7 +195,7 @@ void Round::block(const Segment& s, int64_t item, int worker) const {
     const RowRef next = last ? more ? (&s + 1)->product->w.row(0) : RowRef{} : p.w.row(first + columns);
     const int64_t lines = next.data ? ahead / 64 : 0, blocks = (to - from + g_.x_block - 1) / g_.x_block;
     const char* at = static_cast<const char*>(next.data);
-    const int64_t y_bytes = dtype_bytes(p.y_dtype);
+    const int64_t y_bytes = abi::element_bytes(p.y_dtype);
     for (int64_t row = from; row < to; row += g_.x_block, at += lines / blocks * 64) {
         g_.block({.x = prepared(s.slot + row),
                   .w = panel,
@@ -249,7 +243,7 @@ void Round::run() {
 }  // namespace
 
 RowRef Rows::row(int64_t r) const {
-    return {data + r * stride * dtype_bytes(dtype),
+    return {data + r * stride * abi::element_bytes(dtype),
             scale ? scale + (first + r) / rows_per_scale * scale_columns : nullptr};
 }
 

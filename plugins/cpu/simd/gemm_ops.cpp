@@ -13,10 +13,6 @@ constexpr uint64_t align(uint64_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
-int64_t dtype_bytes(uint32_t dtype) {
-    return dtype == VKS_F32 ? 4 : dtype == VKS_F8_E4M3 ? 1 : 2;
-}
-
 Rows weights(const Arg& w, const Arg& scale) {
     const int64_t k = w.dim[1];
     return {.dtype = w.dtype,
@@ -104,11 +100,11 @@ void grouped_gemm(const GemmKernels& g, const Call& call) {
              .x_rows = x.rows(),
              .rows = last - first,
              .columns = y.dim[1],
-             .y = y.out<std::byte>() + first * y.dim[1] * dtype_bytes(y.dtype),
+             .y = y.out<std::byte>() + first * y.dim[1] * abi::element_bytes(y.dtype),
              .y_stride = y.dim[1],
              .y_dtype = y.dtype};
         if (!row) {  // row r of the list is row r of x
-            p.x.data += first * x.dim[1] * dtype_bytes(x.dtype);
+            p.x.data += first * x.dim[1] * abi::element_bytes(x.dtype);
             p.x.first = first;
             p.x_rows = x.rows() - first;
         }
@@ -136,11 +132,11 @@ void head_expand(const GemmKernels& g, const Call& call) {
                    .x_rows = x.rows(),
                    .rows = x.rows(),
                    .columns = p.v,
-                   .y = y.out<std::byte>() + h * p.v * dtype_bytes(y.dtype),
+                   .y = y.out<std::byte>() + h * p.v * abi::element_bytes(y.dtype),
                    .y_stride = y.dim[1],
                    .y_dtype = y.dtype};
-        product.x.data += h * p.lora * dtype_bytes(x.dtype);
-        product.w.data += first * p.lora * dtype_bytes(w.dtype);
+        product.x.data += h * p.lora * abi::element_bytes(x.dtype);
+        product.w.data += first * p.lora * abi::element_bytes(w.dtype);
         product.w.first = first;
     }
     if (p.heads == 0) return;

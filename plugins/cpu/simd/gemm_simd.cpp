@@ -15,6 +15,7 @@
 
 #include "plugins/cpu/simd/gemm_simd.h"
 #include "plugins/cpu/simd/pair-inl.h"
+#include "plugins/cpu/sizes.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace vks::cpu::simd::HWY_NAMESPACE {
@@ -26,10 +27,6 @@ constexpr bool kFewRegisters = HWY_TARGET == HWY_AVX2;
 constexpr int kXTile = kFewRegisters ? 3 : 6, kWTile = 4;
 constexpr int kXBlock = 24, kColumns = 16;
 constexpr int kKBlock = 16;  // vectors of k between two visits of a tile's accumulators
-
-constexpr int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
 
 // Fetches into L2 what lies `ahead` bytes behind a row's next kScaleBlock elements: the rows of w that come after
 // these. Hardware prefetchers lose the thread where several rows are read side by side. Past the end of memory it does

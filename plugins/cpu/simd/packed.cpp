@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <array>
 
+#include "plugins/cpu/sizes.h"
+
 namespace vks::cpu::simd {
 namespace {
 
 // The most rows that any kernels' `block` takes at a time.
 constexpr size_t kMostRows = 64;
 
-int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
 int64_t row_bytes(const GemmKernels& g, int64_t k) {
     return round_up(std::max<int64_t>(1, round_up(k, g.granule)) * g.element, 64);
 }
