@@ -12,7 +12,7 @@ struct Block {
     VkBuffer buffer = VK_NULL_HANDLE;
     std::byte* mapped = nullptr;
     uint64_t address = 0, bytes = 0;
-    uint32_t type = 0;
+    MemoryType type;
     bool imported = false;
     std::map<uint64_t, uint64_t> free;  // offset → bytes; neighbours are merged
 };
@@ -26,26 +26,13 @@ constexpr uint64_t kImportFrom = uint64_t{256} << 10;    // an import is a block
 constexpr auto kHostMemory = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
 
 constexpr VkMemoryPropertyFlags kVisible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
-constexpr VkMemoryPropertyFlags kUnified =
-    kVisible | VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 
 constexpr uint32_t kNoType = UINT32_MAX;
-
-uint32_t find_type(const VkPhysicalDeviceMemoryProperties& types, VkMemoryPropertyFlags wanted) {
-    for (uint32_t i = 0; i < types.memoryTypeCount; ++i)
-        if ((types.memoryTypes[i].propertyFlags & wanted) == wanted) return i;
-    return kNoType;
-}
 
 VkPhysicalDeviceMemoryProperties memory_types(VkPhysicalDevice device) {
     VkPhysicalDeviceMemoryProperties types{};
     vkGetPhysicalDeviceMemoryProperties(device, &types);
     return types;
-}
-
-// A discrete card's window into its memory is slow to read: there, transfers go through staging memory.
-bool is_unified(const Gpu& gpu, const VkPhysicalDeviceMemoryProperties& types) {
-    return gpu.properties.deviceType != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU && find_type(types, kUnified) != kNoType;
 }
 
 }  // namespace
@@ -56,19 +43,12 @@ Heap::Heap(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk)
       vk_(vk),
       types_(memory_types(gpu.handle)),
       alignment_(std::max<uint64_t>(64, gpu.caps.offset_alignment)),
-      unified_(is_unified(gpu, types_)) {}
+      device_types_(choose_memory(types_, gpu.properties.deviceType, Memory::kDevice)),
+      host_types_(choose_memory(types_, gpu.properties.deviceType, Memory::kHost)),
+      unified_(!device_types_.empty() && device_types_.front().mapped) {}
 
 Heap::~Heap() {
     for (Block& block : blocks_) destroy_block(block);
-}
-
-uint32_t Heap::type_for(Memory kind) const {
-    const std::initializer_list<VkMemoryPropertyFlags> device = {VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT, 0};
-    const std::initializer_list<VkMemoryPropertyFlags> host = {kVisible | VK_MEMORY_PROPERTY_HOST_CACHED_BIT, kVisible};
-    if (kind == Memory::kDevice && unified_) return find_type(types_, kUnified);
-    for (const VkMemoryPropertyFlags wanted : kind == Memory::kDevice ? device : host)
-        if (const uint32_t type = find_type(types_, wanted); type != kNoType) return type;
-    throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
 }
 
 void Heap::check_budget(uint64_t bytes, uint32_t type) const {
@@ -93,8 +73,8 @@ void Heap::check_budget(uint64_t bytes, uint32_t type) const {
 }
 
 // host: the block is that memory, and nothing is allocated.
-Block& Heap::make_block(uint64_t bytes, uint32_t type, void* host) {
-    if (!host) check_budget(bytes, type);
+Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
+    if (!host) check_budget(bytes, type.index);
     Block& block = blocks_.emplace_back();
     block.bytes = bytes;
     block.type = type;
@@ -110,7 +90,7 @@ Block& Heap::make_block(uint64_t bytes, uint32_t type, void* host) {
         vk_check(vk_.vkCreateBuffer(device_, &buffer, nullptr, &block.buffer), "vkCreateBuffer");
         VkMemoryRequirements needed{};
         vk_.vkGetBufferMemoryRequirements(device_, block.buffer, &needed);
-        if (!(needed.memoryTypeBits & 1u << type))
+        if (!(needed.memoryTypeBits & 1u << type.index))
             throw Failure(VKS_UNSUPPORTED, "memory: this type holds no storage buffers");
         auto flags = described<VkMemoryAllocateFlagsInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO);
         flags.flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT;
@@ -121,15 +101,13 @@ Block& Heap::make_block(uint64_t bytes, uint32_t type, void* host) {
         auto allocate = described<VkMemoryAllocateInfo>(VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
                                                         host ? static_cast<const void*>(&import) : import.pNext);
         allocate.allocationSize = host ? bytes : needed.size;
-        allocate.memoryTypeIndex = type;
+        allocate.memoryTypeIndex = type.index;
         vk_check(vk_.vkAllocateMemory(device_, &allocate, nullptr, &block.memory), "vkAllocateMemory");
         ++allocations_;
         vk_check(vk_.vkBindBufferMemory(device_, block.buffer, block.memory, 0), "vkBindBufferMemory");
-        const VkMemoryPropertyFlags properties = types_.memoryTypes[type].propertyFlags;
         if (host) {
             block.mapped = static_cast<std::byte*>(host);
-        } else if ((properties & kVisible) == kVisible &&
-                   (unified_ || !(properties & VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT))) {
+        } else if (type.mapped) {
             void* mapped = nullptr;
             vk_check(vk_.vkMapMemory(device_, block.memory, 0, VK_WHOLE_SIZE, 0, &mapped), "vkMapMemory");
             block.mapped = static_cast<std::byte*>(mapped);
@@ -195,7 +173,7 @@ Range Heap::import(void* host, uint64_t bytes) {
     const uint32_t type = import_type(begin);
     if (type == kNoType) refuse("no type of memory for it");
     try {
-        Block& block = make_block(whole, type, begin);
+        Block& block = make_block(whole, {type, true}, begin);
         block.imported = true;
         block.free.clear();
         return {&block, block.buffer, inside, bytes, block.mapped + inside, block.address ? block.address + inside : 0};
@@ -209,7 +187,9 @@ Range Heap::allocate(uint64_t bytes, Memory kind) {
     if (bytes > uint64_t{1} << 60) throw Failure(VKS_NO_MEMORY, "memory: wanted " + std::to_string(bytes) + " bytes");
     bytes = std::max<uint64_t>(1, (bytes + alignment_ - 1) / alignment_) * alignment_;
     const std::lock_guard lock(mutex_);
-    const uint32_t type = type_for(kind);
+    const std::vector<MemoryType>& types = kind == Memory::kDevice ? device_types_ : host_types_;
+    if (types.empty()) throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
+    const MemoryType type = types.front();
     Range range;
     if (bytes < kLargeBlockFrom) {
         for (Block& block : blocks_)

@@ -6,11 +6,10 @@
 #include <map>
 #include <mutex>
 
+#include "plugins/vulkan/choose.h"
 #include "plugins/vulkan/gpu.h"
 
 namespace vks::vulkan {
-
-enum class Memory { kDevice, kHost };  // the device's own, or the host's for transfers
 
 struct Block;
 
@@ -19,7 +18,7 @@ struct Range {
     Block* block = nullptr;
     VkBuffer buffer = VK_NULL_HANDLE;
     uint64_t offset = 0, bytes = 0;
-    std::byte* mapped = nullptr;  // null unless the host can see it
+    std::byte* mapped = nullptr;  // null unless the host can see it, as it can what is host memory
     uint64_t address = 0;         // on the device; 0 where it has no addresses
 };
 
@@ -42,8 +41,7 @@ public:
     bool unified() const { return unified_; }              // the host sees device memory, cached
 
 private:
-    uint32_t type_for(Memory kind) const;
-    Block& make_block(uint64_t bytes, uint32_t type, void* host = nullptr);
+    Block& make_block(uint64_t bytes, MemoryType type, void* host = nullptr);
     uint32_t import_type(void* host) const;
     void destroy_block(Block& block);
     void check_budget(uint64_t bytes, uint32_t type) const;
@@ -54,7 +52,8 @@ private:
     const VolkDeviceTable& vk_;
     VkPhysicalDeviceMemoryProperties types_;
     uint64_t alignment_;
-    bool unified_;
+    const std::vector<MemoryType> device_types_, host_types_;
+    const bool unified_;
     std::atomic<uint64_t> allocations_{0};
     std::mutex mutex_;
     std::list<Block> blocks_;

@@ -1,0 +1,21 @@
+// What is taken of what a device lists. Asks no driver, so that a test can show it the lists of other machines.
+#pragma once
+#include <vector>
+
+#include "plugins/vulkan/vk.h"
+
+namespace vks::vulkan {
+
+enum class Memory { kDevice, kHost };  // the device's own, or the host's for transfers
+
+struct MemoryType {
+    uint32_t index = 0;
+    bool mapped = false;  // the host gets to see it
+    bool operator==(const MemoryType&) const = default;
+};
+
+// The type to allocate for that purpose; the host's is always mapped. None: the device has no such memory.
+std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
+                                      Memory kind);
+
+}  // namespace vks::vulkan

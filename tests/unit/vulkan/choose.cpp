@@ -1,0 +1,96 @@
+// What the Vulkan plugin takes of what devices list, which are no devices of the machine that runs this: drivers'
+// memory types in their order, as Mesa makes them.
+#include "plugins/vulkan/choose.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+namespace vks::vulkan {
+
+void PrintTo(const MemoryType& type, std::ostream* out) {
+    *out << type.index << (type.mapped ? " mapped" : "");
+}
+
+namespace {
+
+constexpr VkMemoryPropertyFlags L = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
+constexpr VkMemoryPropertyFlags V = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
+constexpr VkMemoryPropertyFlags VC = V | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+constexpr VkMemoryPropertyFlags K = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+constexpr auto kDiscrete = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
+constexpr auto kIntegrated = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
+constexpr auto kCpu = VK_PHYSICAL_DEVICE_TYPE_CPU;
+
+struct Listed {
+    const char* name;
+    VkPhysicalDeviceType type;
+    std::vector<VkMemoryHeap> heaps;
+    std::vector<VkMemoryType> types;       // flags and heap
+    std::vector<MemoryType> device, host;  // wanted
+};
+
+void PrintTo(const Listed& listed, std::ostream* out) {
+    *out << listed.name;
+}
+
+class Chosen : public testing::TestWithParam<Listed> {
+protected:
+    VkPhysicalDeviceMemoryProperties listed() const {
+        VkPhysicalDeviceMemoryProperties p{};
+        p.memoryTypeCount = uint32_t(GetParam().types.size());
+        std::copy(GetParam().types.begin(), GetParam().types.end(), p.memoryTypes);
+        p.memoryHeapCount = uint32_t(GetParam().heaps.size());
+        std::copy(GetParam().heaps.begin(), GetParam().heaps.end(), p.memoryHeaps);
+        return p;
+    }
+    std::vector<MemoryType> chosen(Memory kind) const { return choose_memory(listed(), GetParam().type, kind); }
+};
+
+TEST_P(Chosen, Memory) {
+    EXPECT_EQ(chosen(Memory::kDevice), GetParam().device);
+    EXPECT_EQ(chosen(Memory::kHost), GetParam().host);
+}
+
+// Whoever asks for host memory writes to it.
+TEST_P(Chosen, HostMemoryIsMapped) {
+    ASSERT_FALSE(chosen(Memory::kHost).empty());
+    for (const MemoryType& type : chosen(Memory::kHost)) {
+        EXPECT_TRUE(type.mapped);
+        EXPECT_EQ(GetParam().types[type.index].propertyFlags & VC, VC);
+    }
+}
+
+constexpr VkMemoryHeap kLocal{uint64_t{8} << 30, VK_MEMORY_HEAP_DEVICE_LOCAL_BIT}, kSystem{uint64_t{16} << 30, 0},
+    kWindow{uint64_t{256} << 20, VK_MEMORY_HEAP_DEVICE_LOCAL_BIT};
+
+const Listed kListed[] = {
+    {"RadvDiscrete",
+     kDiscrete,
+     {kSystem, kLocal},
+     {{L, 1}, {VC, 0}, {L | VC, 1}, {VC | K, 0}},
+     {{0, false}},
+     {{3, true}}},
+    {"RadvApu", kIntegrated, {kSystem, kLocal}, {{L, 1}, {VC, 0}, {L | VC, 1}, {VC | K, 0}}, {{0, false}}, {{3, true}}},
+    {"RadvUnifiedHeap", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}}, {{0, false}}, {{1, true}}},
+    {"IntelWithLlc", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}, {L | VC | K, 0}}, {{2, true}}, {{2, true}}},
+    {"IntelWithoutLlc", kIntegrated, {kLocal}, {{L | VC, 0}, {L | V | K, 0}}, {{0, false}}, {{0, true}}},
+    {"NvkSmallWindow",
+     kDiscrete,
+     {kLocal, kSystem, kWindow},
+     {{L, 0}, {VC | K, 1}, {L | VC, 2}},
+     {{0, false}},
+     {{1, true}}},
+    {"NvkTegra", kIntegrated, {kLocal}, {{L | VC, 0}}, {{0, false}}, {{0, true}}},
+    {"TurnipCachedCoherent", kIntegrated, {kLocal}, {{L | VC, 0}, {L | VC | K, 0}}, {{1, true}}, {{1, true}}},
+    {"Turnip", kIntegrated, {kLocal}, {{L | VC, 0}, {L | V | K, 0}}, {{0, false}}, {{0, true}}},
+    {"PanVk", kIntegrated, {kLocal}, {{L | VC, 0}}, {{0, false}}, {{0, true}}},
+    {"Honeykrisp", kIntegrated, {kLocal}, {{L | VC | K, 0}}, {{0, true}}, {{0, true}}},
+    {"Lavapipe", kCpu, {kLocal}, {{L | VC | K, 0}}, {{0, true}}, {{0, true}}},
+};
+
+INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(kListed),
+                         [](const testing::TestParamInfo<Listed>& info) { return std::string(info.param.name); });
+
+}  // namespace
+}  // namespace vks::vulkan
