@@ -6,16 +6,22 @@ namespace {
 constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
 constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 constexpr VkMemoryPropertyFlags kVisible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+// Memory for other purposes: unreadable, without bytes behind it, or not kept in caches.
+constexpr VkMemoryPropertyFlags kOther = VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT |
+                                         VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD |
+                                         VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
 
 }  // namespace
 
 // A discrete card's window into its memory is slow to read, and so is memory that the host doesn't cache: there,
 // transfers go through staging memory, and the device's own isn't mapped.
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
-                                      Memory kind) {
+                                      uint32_t allowed, Memory kind) {
     const auto first = [&](VkMemoryPropertyFlags wanted, bool mapped) -> std::vector<MemoryType> {
-        for (uint32_t i = 0; i < types.memoryTypeCount; ++i)
-            if ((types.memoryTypes[i].propertyFlags & wanted) == wanted) return {{i, mapped}};
+        for (uint32_t i = 0; i < types.memoryTypeCount; ++i) {
+            const VkMemoryPropertyFlags flags = types.memoryTypes[i].propertyFlags;
+            if ((allowed & 1u << i) && !(flags & kOther) && (flags & wanted) == wanted) return {{i, mapped}};
+        }
         return {};
     };
     std::vector<MemoryType> found;

@@ -14,8 +14,9 @@ struct MemoryType {
     bool operator==(const MemoryType&) const = default;
 };
 
-// The type to allocate for that purpose; the host's is always mapped. None: the device has no such memory.
+// The type to allocate for that purpose; the host's is always mapped. None: the device has no such memory. `allowed`:
+// bit i, type i may hold what is wanted (VkMemoryRequirements::memoryTypeBits).
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
-                                      Memory kind);
+                                      uint32_t allowed, Memory kind);
 
 }  // namespace vks::vulkan

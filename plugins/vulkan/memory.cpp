@@ -43,12 +43,33 @@ Heap::Heap(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk)
       vk_(vk),
       types_(memory_types(gpu.handle)),
       alignment_(std::max<uint64_t>(64, gpu.caps.offset_alignment)),
-      device_types_(choose_memory(types_, gpu.properties.deviceType, Memory::kDevice)),
-      host_types_(choose_memory(types_, gpu.properties.deviceType, Memory::kHost)),
+      allowed_(allowed_types()),
+      device_types_(choose_memory(types_, gpu.properties.deviceType, allowed_, Memory::kDevice)),
+      host_types_(choose_memory(types_, gpu.properties.deviceType, allowed_, Memory::kHost)),
       unified_(!device_types_.empty() && device_types_.front().mapped) {}
 
 Heap::~Heap() {
     for (Block& block : blocks_) destroy_block(block);
+}
+
+VkBuffer Heap::make_buffer(uint64_t bytes, const void* next) const {
+    auto info = described<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, next);
+    info.size = bytes;
+    info.usage =
+        VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
+    if (gpu_.caps.addresses) info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
+    VkBuffer buffer = VK_NULL_HANDLE;
+    vk_check(vk_.vkCreateBuffer(device_, &info, nullptr, &buffer), "vkCreateBuffer");
+    return buffer;
+}
+
+// The same for all buffers of one usage, whatever their size.
+uint32_t Heap::allowed_types() const {
+    const VkBuffer buffer = make_buffer(256, nullptr);
+    VkMemoryRequirements needed{};
+    vk_.vkGetBufferMemoryRequirements(device_, buffer, &needed);
+    vk_.vkDestroyBuffer(device_, buffer, nullptr);
+    return needed.memoryTypeBits;
 }
 
 void Heap::check_budget(uint64_t bytes, uint32_t type) const {
@@ -82,12 +103,7 @@ Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
         auto external =
             described<VkExternalMemoryBufferCreateInfo>(VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
         external.handleTypes = kHostMemory;
-        auto buffer = described<VkBufferCreateInfo>(VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO, host ? &external : nullptr);
-        buffer.size = bytes;
-        buffer.usage =
-            VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT | VK_BUFFER_USAGE_TRANSFER_DST_BIT;
-        if (gpu_.caps.addresses) buffer.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-        vk_check(vk_.vkCreateBuffer(device_, &buffer, nullptr, &block.buffer), "vkCreateBuffer");
+        block.buffer = make_buffer(bytes, host ? &external : nullptr);
         VkMemoryRequirements needed{};
         vk_.vkGetBufferMemoryRequirements(device_, block.buffer, &needed);
         if (!(needed.memoryTypeBits & 1u << type.index))

@@ -41,6 +41,8 @@ public:
     bool unified() const { return unified_; }              // the host sees device memory, cached
 
 private:
+    VkBuffer make_buffer(uint64_t bytes, const void* next) const;
+    uint32_t allowed_types() const;
     Block& make_block(uint64_t bytes, MemoryType type, void* host = nullptr);
     uint32_t import_type(void* host) const;
     void destroy_block(Block& block);
@@ -50,8 +52,9 @@ private:
     const Gpu& gpu_;
     VkDevice device_;
     const VolkDeviceTable& vk_;
-    VkPhysicalDeviceMemoryProperties types_;
-    uint64_t alignment_;
+    const VkPhysicalDeviceMemoryProperties types_;
+    const uint64_t alignment_;
+    const uint32_t allowed_;  // types that may hold buffers like ours, a bit each
     const std::vector<MemoryType> device_types_, host_types_;
     const bool unified_;
     std::atomic<uint64_t> allocations_{0};

@@ -18,6 +18,9 @@ constexpr VkMemoryPropertyFlags L = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
 constexpr VkMemoryPropertyFlags V = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT;
 constexpr VkMemoryPropertyFlags VC = V | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
 constexpr VkMemoryPropertyFlags K = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
+constexpr VkMemoryPropertyFlags kUncached =
+    VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD;
+constexpr uint32_t kAll = UINT32_MAX;
 constexpr auto kDiscrete = VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
 constexpr auto kIntegrated = VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU;
 constexpr auto kCpu = VK_PHYSICAL_DEVICE_TYPE_CPU;
@@ -27,6 +30,7 @@ struct Listed {
     VkPhysicalDeviceType type;
     std::vector<VkMemoryHeap> heaps;
     std::vector<VkMemoryType> types;       // flags and heap
+    uint32_t allowed;                      // for buffers
     std::vector<MemoryType> device, host;  // wanted
 };
 
@@ -44,7 +48,9 @@ protected:
         std::copy(GetParam().heaps.begin(), GetParam().heaps.end(), p.memoryHeaps);
         return p;
     }
-    std::vector<MemoryType> chosen(Memory kind) const { return choose_memory(listed(), GetParam().type, kind); }
+    std::vector<MemoryType> chosen(Memory kind) const {
+        return choose_memory(listed(), GetParam().type, GetParam().allowed, kind);
+    }
 };
 
 TEST_P(Chosen, Memory) {
@@ -69,24 +75,61 @@ const Listed kListed[] = {
      kDiscrete,
      {kSystem, kLocal},
      {{L, 1}, {VC, 0}, {L | VC, 1}, {VC | K, 0}},
+     kAll,
      {{0, false}},
      {{3, true}}},
-    {"RadvApu", kIntegrated, {kSystem, kLocal}, {{L, 1}, {VC, 0}, {L | VC, 1}, {VC | K, 0}}, {{0, false}}, {{3, true}}},
-    {"RadvUnifiedHeap", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}}, {{0, false}}, {{1, true}}},
-    {"IntelWithLlc", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}, {L | VC | K, 0}}, {{2, true}}, {{2, true}}},
-    {"IntelWithoutLlc", kIntegrated, {kLocal}, {{L | VC, 0}, {L | V | K, 0}}, {{0, false}}, {{0, true}}},
+    {"RadvApu",
+     kIntegrated,
+     {kSystem, kLocal},
+     {{L, 1}, {VC, 0}, {L | VC, 1}, {VC | K, 0}},
+     kAll,
+     {{0, false}},
+     {{3, true}}},
+    {"RadvUnifiedHeap", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}}, kAll, {{0, false}}, {{1, true}}},
+    // Compressed memory is for images, and comes first.
+    {"Battlemage",
+     kDiscrete,
+     {kLocal, kSystem},
+     {{L, 0}, {L, 0}, {VC | K, 1}, {L | VC, 0}},
+     0b1110,
+     {{1, false}},
+     {{2, true}}},
+    {"LunarLake",
+     kIntegrated,
+     {kLocal},
+     {{L, 0}, {L, 0}, {L | VC, 0}, {L | VC | K, 0}},
+     0b1110,
+     {{3, true}},
+     {{3, true}}},
+    {"ProtectedFirst",
+     kIntegrated,
+     {kLocal},
+     {{L | VK_MEMORY_PROPERTY_PROTECTED_BIT, 0}, {L | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT, 0}, {L | VC, 0}},
+     kAll,
+     {{2, false}},
+     {{2, true}}},
+    {"DeviceCoherentFirst",
+     kDiscrete,
+     {kSystem, kLocal},
+     {{L | kUncached, 1}, {VC | K | kUncached, 0}, {L, 1}, {VC, 0}},
+     kAll,
+     {{2, false}},
+     {{3, true}}},
+    {"IntelWithLlc", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}, {L | VC | K, 0}}, kAll, {{2, true}}, {{2, true}}},
+    {"IntelWithoutLlc", kIntegrated, {kLocal}, {{L | VC, 0}, {L | V | K, 0}}, kAll, {{0, false}}, {{0, true}}},
     {"NvkSmallWindow",
      kDiscrete,
      {kLocal, kSystem, kWindow},
      {{L, 0}, {VC | K, 1}, {L | VC, 2}},
+     kAll,
      {{0, false}},
      {{1, true}}},
-    {"NvkTegra", kIntegrated, {kLocal}, {{L | VC, 0}}, {{0, false}}, {{0, true}}},
-    {"TurnipCachedCoherent", kIntegrated, {kLocal}, {{L | VC, 0}, {L | VC | K, 0}}, {{1, true}}, {{1, true}}},
-    {"Turnip", kIntegrated, {kLocal}, {{L | VC, 0}, {L | V | K, 0}}, {{0, false}}, {{0, true}}},
-    {"PanVk", kIntegrated, {kLocal}, {{L | VC, 0}}, {{0, false}}, {{0, true}}},
-    {"Honeykrisp", kIntegrated, {kLocal}, {{L | VC | K, 0}}, {{0, true}}, {{0, true}}},
-    {"Lavapipe", kCpu, {kLocal}, {{L | VC | K, 0}}, {{0, true}}, {{0, true}}},
+    {"NvkTegra", kIntegrated, {kLocal}, {{L | VC, 0}}, kAll, {{0, false}}, {{0, true}}},
+    {"TurnipCachedCoherent", kIntegrated, {kLocal}, {{L | VC, 0}, {L | VC | K, 0}}, kAll, {{1, true}}, {{1, true}}},
+    {"Turnip", kIntegrated, {kLocal}, {{L | VC, 0}, {L | V | K, 0}}, kAll, {{0, false}}, {{0, true}}},
+    {"PanVk", kIntegrated, {kLocal}, {{L | VC, 0}}, kAll, {{0, false}}, {{0, true}}},
+    {"Honeykrisp", kIntegrated, {kLocal}, {{L | VC | K, 0}}, kAll, {{0, true}}, {{0, true}}},
+    {"Lavapipe", kCpu, {kLocal}, {{L | VC | K, 0}}, kAll, {{0, true}}, {{0, true}}},
 };
 
 INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(kListed),
