@@ -34,4 +34,8 @@ std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& ty
     return found.empty() ? first(0, false) : found;
 }
 
+bool reads_mapped_files(VkDriverId driver) {
+    return driver == VK_DRIVER_ID_MESA_LLVMPIPE;
+}
+
 }  // namespace vks::vulkan

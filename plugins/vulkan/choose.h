@@ -19,4 +19,8 @@ struct MemoryType {
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
                                       uint32_t allowed, Memory kind);
 
+// Whether the driver is known to read files where they are mapped read-only, to the last byte. Linux's kernel drivers
+// for GPUs take host memory for writing: amdgpu refuses such a mapping, i915 loses the device once work refers to it.
+bool reads_mapped_files(VkDriverId driver);
+
 }  // namespace vks::vulkan

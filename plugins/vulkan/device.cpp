@@ -18,8 +18,9 @@ namespace {
 
 // Options take capabilities away, for tests and comparisons: tier=0 ... 4 leaves what that tier has at most, tune=cpu
 // or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes, addresses=0 does without them.
-// import=0 copies weights where they could be used in place.
-// fp8=half or integer says how e4m3 is decoded, which is otherwise tried (devices that only compile can't be asked).
+// import=0 copies weights where they could be used in place, import=1 tries that on drivers not known to be good for
+// it. fp8=half or integer says how e4m3 is decoded, which is otherwise tried (devices that only compile can't be
+// asked).
 void limit(Caps& caps, const std::string& text) {
     const auto options = vks::args::parse_options(text.c_str());
     if (const auto tier = options.find("tier"); tier != options.end()) {
@@ -41,8 +42,8 @@ void limit(Caps& caps, const std::string& text) {
 vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
     limit(gpu.caps, text);
     const auto options = vks::args::parse_options(text.c_str());
-    if (const auto import = options.find("import"); import != options.end() && import->second == "0")
-        gpu.import_alignment = 0;
+    const auto import = options.find("import");
+    if (import == options.end() ? !reads_mapped_files(gpu.driver_id) : import->second != "1") gpu.import_alignment = 0;
     // budget=0: whatever the driver says is left; for devices that only compile.
     if (const auto budget = options.find("budget"); budget != options.end() && budget->second == "0")
         gpu.memory_budget = false;

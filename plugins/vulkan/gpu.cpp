@@ -48,6 +48,7 @@ void ask(Gpu& gpu) {
     auto features = described<VkPhysicalDeviceFeatures2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, &features11);
     vkGetPhysicalDeviceFeatures2(gpu.handle, &features);
 
+    gpu.driver_id = properties12.driverID;
     gpu.driver = properties12.driverName;
     if (properties12.driverInfo[0]) gpu.driver += std::string(", ") + properties12.driverInfo;
     for (size_t i = 0; i < VK_UUID_SIZE; ++i) gpu.uuid[i] = properties11.deviceUUID[i] ^ properties11.driverUUID[i];

@@ -48,6 +48,7 @@ struct Gpu {
     std::string unusable;             // why, or empty
     uint8_t uuid[VK_UUID_SIZE] = {};  // of device and driver together: caches are kept by it
     uint32_t queue_family = 0;
+    VkDriverId driver_id{};
     uint64_t import_alignment = 0;  // of host memory the device can use where it lies; 0: none
     bool memory_budget = false, portability = false, pipeline_statistics = false;
     uint32_t timestamp_bits = 0;             // 0: the queue has no clock

@@ -193,7 +193,7 @@ Range Heap::import(void* host, uint64_t bytes) {
         block.imported = true;
         block.free.clear();
         return {&block, block.buffer, inside, bytes, block.mapped + inside, block.address ? block.address + inside : 0};
-    } catch (const Failure& failure) {  // as some kernels do with files that can't be written
+    } catch (const Failure& failure) {  // as amdgpu does with files that can't be written
         if (failure.status == VKS_DEVICE_LOST) throw;
         throw Failure(VKS_UNSUPPORTED, std::string("import: ") + failure.what());
     }

@@ -135,5 +135,12 @@ const Listed kListed[] = {
 INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(kListed),
                          [](const testing::TestParamInfo<Listed>& info) { return std::string(info.param.name); });
 
+TEST(ReadsMappedFiles, OnlyWhereThatIsKnown) {
+    EXPECT_TRUE(reads_mapped_files(VK_DRIVER_ID_MESA_LLVMPIPE));
+    for (const VkDriverId driver : {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, VK_DRIVER_ID_MESA_RADV,
+                                    VK_DRIVER_ID_NVIDIA_PROPRIETARY, VK_DRIVER_ID_MESA_TURNIP, VkDriverId{}})
+        EXPECT_FALSE(reads_mapped_files(driver)) << driver;
+}
+
 }  // namespace
 }  // namespace vks::vulkan
