@@ -34,6 +34,16 @@ std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& ty
     return found.empty() ? first(0, false) : found;
 }
 
+std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families) {
+    std::optional<uint32_t> found;
+    for (uint32_t i = 0; i < families.size(); ++i) {
+        if (!(families[i].queueFlags & VK_QUEUE_COMPUTE_BIT) || families[i].queueCount == 0) continue;
+        if (!(families[i].queueFlags & VK_QUEUE_GRAPHICS_BIT)) return i;
+        if (!found) found = i;
+    }
+    return found;
+}
+
 bool reads_mapped_files(VkDriverId driver) {
     return driver == VK_DRIVER_ID_MESA_LLVMPIPE;
 }

@@ -1,5 +1,7 @@
 // What is taken of what a device lists. Asks no driver, so that a test can show it the lists of other machines.
 #pragma once
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "plugins/vulkan/vk.h"
@@ -18,6 +20,9 @@ struct MemoryType {
 // bit i, type i may hold what is wanted (VkMemoryRequirements::memoryTypeBits).
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
                                       uint32_t allowed, Memory kind);
+
+// A family that computes; rather one that doesn't draw as well, which the desktop doesn't share. None: no such family.
+std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families);
 
 // Whether the driver is known to read files where they are mapped read-only, to the last byte. Linux's kernel drivers
 // for GPUs take host memory for writing: amdgpu refuses such a mapping, i915 loses the device once work refers to it.

@@ -64,7 +64,7 @@ void encode_dense(Encoder& e, const Signature& s, const DenseArgs& at) {
             e.dispatch(many(e.caps(), s, at) ? 1 : 0,
                        {piece(at.x, row, count), piece(at.x_scale, row, count), piece(at.y, row, count),
                         piece(at.w, from, w_count), at.w_scale == DenseArgs::kNone ? Bind{} : e.arg(at.w_scale)},
-                       push, e.spread(push.groups));
+                       push, e.spread(push.groups), 2 * uint64_t(count) * uint64_t(w_count) * uint64_t(k));
         }
     }
 }

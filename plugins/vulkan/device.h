@@ -17,7 +17,7 @@ namespace vks::vulkan {
 // What a stream submitted and the queue has not been given yet.
 struct Submission {
     const vks_stream* stream = nullptr;
-    VkCommandBuffer commands = VK_NULL_HANDLE;  // null: nothing to run
+    std::span<const VkCommandBuffer> pieces;  // of a recording, which is kept; none: nothing to run
     std::vector<std::pair<const vks_fence*, uint64_t>> waits;
     vks_fence* fence = nullptr;
     uint64_t value = 0;

@@ -6,6 +6,7 @@
 #include <mutex>
 #include <vector>
 
+#include "plugins/vulkan/choose.h"
 #include "plugins/vulkan/matrices.h"
 
 namespace vks::vulkan {
@@ -25,6 +26,14 @@ bool has_extension(VkPhysicalDevice device, const char* name) {
              "vkEnumerateDeviceExtensionProperties");
     return std::any_of(all.begin(), all.end(),
                        [&](const VkExtensionProperties& e) { return std::strcmp(e.extensionName, name) == 0; });
+}
+
+// Kernel drivers end what the queue is at for longer than some seconds, two with new ones: a submission is to stay
+// below on slow devices of the kind. What runs on the CPU has no such limit.
+uint64_t submission_of(VkPhysicalDeviceType type) {
+    constexpr uint64_t kBillion = 1'000'000'000;
+    if (type == VK_PHYSICAL_DEVICE_TYPE_CPU) return 0;
+    return (type == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU ? 200 : 100) * kBillion;
 }
 
 // The features and properties that decide what a device can do.
@@ -75,6 +84,7 @@ void ask(Gpu& gpu) {
     caps.offset_alignment = uint32_t(std::max<VkDeviceSize>(16, limits.minStorageBufferOffsetAlignment));
     caps.max_binding = limits.maxStorageBufferRange;
     caps.max_allocation = properties11.maxMemoryAllocationSize;
+    caps.submission = submission_of(gpu.properties.deviceType);
 }
 
 uint64_t import_alignment(VkPhysicalDevice handle) {
@@ -118,12 +128,12 @@ Gpu examine(VkPhysicalDevice handle) {
     vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, nullptr);
     std::vector<VkQueueFamilyProperties> families(count);
     vkGetPhysicalDeviceQueueFamilyProperties(handle, &count, families.data());
-    const auto compute = std::find_if(families.begin(), families.end(), [](const VkQueueFamilyProperties& f) {
-        return (f.queueFlags & VK_QUEUE_COMPUTE_BIT) != 0 && f.queueCount > 0;
-    });
-    if (compute == families.end()) gpu.unusable = "no compute queue";
-    gpu.queue_family = uint32_t(compute - families.begin());
-    if (compute != families.end()) gpu.timestamp_bits = compute->timestampValidBits;
+    if (const auto family = choose_queue_family(families)) {
+        gpu.queue_family = *family;
+        gpu.timestamp_bits = families[*family].timestampValidBits;
+    } else {
+        gpu.unusable = "no compute queue";
+    }
     gpu.calibrated_clock = calibrated_clock(handle);
     gpu.memory_budget = has_extension(handle, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
     gpu.import_alignment = import_alignment(handle);

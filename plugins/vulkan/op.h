@@ -41,6 +41,9 @@ struct Bind {
     uint64_t offset = 0, bytes = 0;
 };
 
+// Operations that take about as long as reading a byte.
+inline constexpr uint64_t kOperationsPerByte = 4;
+
 struct Groups {
     uint32_t x = 1, y = 1, z = 1;
 };
@@ -62,13 +65,15 @@ public:
         return {whole.buffer, whole.offset + from, bytes};
     }
     // binds: by binding number of the program's shader. Groups beyond the device's limit are the operator's mistake:
-    // spread() keeps them within.
+    // spread() keeps them within. operations: additions and multiplications, about, or what takes as long; at least
+    // what the bytes bound make is assumed (Caps::submission).
     template <class Push>
-    void dispatch(size_t program, std::initializer_list<Bind> binds, const Push& push, Groups groups) {
+    void dispatch(size_t program, std::initializer_list<Bind> binds, const Push& push, Groups groups,
+                  uint64_t operations = 0) {
         static_assert(std::is_trivially_copyable_v<Push> && sizeof(Push) <= 128);
         std::byte bytes[sizeof(Push)];
         std::memcpy(bytes, &push, sizeof push);
-        dispatch_bytes(program, {binds.begin(), binds.size()}, bytes, groups);
+        dispatch_bytes(program, {binds.begin(), binds.size()}, bytes, groups, operations);
     }
     // n groups in x and y, within the device's limit; the shader counts them with group_index()
     // (shaders/lib/group.glsl) and leaves out those past n.
@@ -80,7 +85,7 @@ public:
 protected:
     ~Encoder() = default;
     virtual void dispatch_bytes(size_t program, std::span<const Bind> binds, std::span<const std::byte> push,
-                                Groups groups) = 0;
+                                Groups groups, uint64_t operations) = 0;
 };
 
 struct Op {

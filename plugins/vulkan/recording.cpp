@@ -25,10 +25,12 @@ struct Dispatch {
     Groups groups;
     const Item* copy = nullptr;  // not a dispatch at all
     bool barrier = false;        // before it
+    bool cut = false;            // the first of another submission
 };
 
 // Turns work into dispatches and finds where barriers are needed: one wherever something is read or written that was
-// written since the last one, or written that was read.
+// written since the last one, or written that was read. Cuts before what would make a submission too long; each begins
+// with a barrier.
 // NOLINTNEXTLINE(*-virtual-class-destructor): nothing derives from it
 class Encoded final : public Encoder {
 public:
@@ -82,12 +84,13 @@ private:
         const Place *from = &work_.places[item_->first_place], *to = from + 1;
         Dispatch d;
         d.copy = item_;
+        weigh(d, kOperationsPerByte * from->bytes);
         order(d, {{bind(*from), false}, {bind(*to), true}});
         dispatches.push_back(d);
     }
 
     void dispatch_bytes(size_t program, std::span<const Bind> given, std::span<const std::byte> constants,
-                        Groups groups) override {
+                        Groups groups, uint64_t operations) override {
         if (groups.x == 0 || groups.y == 0 || groups.z == 0) return;
         Dispatch d;
         d.pipeline = item_->kernel->pipelines.at(program);
@@ -106,9 +109,11 @@ private:
         d.push = shader.push_bytes;
         d.groups = groups;
         std::vector<std::pair<Bind, bool>> uses;
+        uint64_t bytes = 0;
         for (size_t i = 0; i < given.size(); ++i) {
             Bind b = given[i];
             if (b.buffer && b.bytes > 0) {
+                bytes += b.bytes;
                 uses.emplace_back(b, shader.bindings[i].used && !shader.bindings[i].read_only);
             } else {
                 b = {device_.dummy.buffer, device_.dummy.offset, device_.dummy.bytes};
@@ -122,8 +127,20 @@ private:
             binds.push_back(b);
         }
         push.insert(push.end(), constants.begin(), constants.begin() + std::ptrdiff_t(d.push));
+        weigh(d, std::max(operations, kOperationsPerByte * bytes));
         order(d, uses);
         dispatches.push_back(d);
+    }
+
+    void weigh(Dispatch& d, uint64_t operations) {
+        const uint64_t limit = caps().submission;
+        d.cut = limit > 0 && !dispatches.empty() && operations_ + operations > limit;
+        if (d.cut) {
+            operations_ = 0;
+            writes_.clear();
+            reads_.clear();
+        }
+        operations_ += operations;
     }
 
     void order(Dispatch& d, const std::vector<std::pair<Bind, bool>>& uses) {
@@ -147,6 +164,7 @@ private:
     const Item* item_ = nullptr;
     std::vector<Arg> args_;
     std::vector<Touched> writes_, reads_;
+    uint64_t operations_ = 0;  // since the last cut
 };
 
 void barrier(const VolkDeviceTable& vk, VkCommandBuffer commands, VkPipelineStageFlags before,
@@ -205,23 +223,22 @@ Recording::Recording(vks_device& device, VkCommandPool pool, Work work, bool tim
     : device_(device), pool_(pool), work_(std::move(work)) {
     const VolkDeviceTable& vk = device.vk;
     const Encoded encoded(device, work_);
-    const VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, nullptr, pool,
-                                               VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1};
-    device.check(vk.vkAllocateCommandBuffers(device.handle, &allocate, &commands_), "vkAllocateCommandBuffers");
     sets_ = make_pool(device, encoded);
     if (timed) times_ = make_times(device);
-    auto begin = described<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
-    begin.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
-    device.check(vk.vkBeginCommandBuffer(commands_, &begin), "vkBeginCommandBuffer");
-    barrier(vk, commands_, kWorkStages, kWorkStages, kWorkAccess);  // after what this queue did before
+    VkCommandBuffer commands = begin();
     if (timed) {
-        vk.vkCmdResetQueryPool(commands_, times_, 0, 2);
-        vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, times_, 0);
+        vk.vkCmdResetQueryPool(commands, times_, 0, 2);
+        vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, times_, 0);
     }
     const Pipeline* bound = nullptr;
     for (const Dispatch& d : encoded.dispatches) {
+        if (d.cut) {
+            device.check(vk.vkEndCommandBuffer(commands), "vkEndCommandBuffer");
+            commands = begin();
+            bound = nullptr;
+        }
         if (d.barrier && !kPlantHazard) {
-            barrier(vk, commands_, kWorkStages, kWorkStages, kWorkAccess);
+            barrier(vk, commands, kWorkStages, kWorkStages, kWorkAccess);
             ++barriers_;
         }
         if (d.copy) {
@@ -231,31 +248,45 @@ Recording::Recording(vks_device& device, VkCommandPool pool, Work work, bool tim
                 const Region& r = work_.regions[d.copy->first_region + i];
                 regions.push_back({from->offset + r.from, to->offset + r.to, r.bytes});
             }
-            vk.vkCmdCopyBuffer(commands_, from->handle, to->handle, uint32_t(regions.size()), regions.data());
+            vk.vkCmdCopyBuffer(commands, from->handle, to->handle, uint32_t(regions.size()), regions.data());
             continue;
         }
         const Shader& shader = *d.pipeline->shader;
         if (bound != d.pipeline)
-            vk.vkCmdBindPipeline(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, d.pipeline->handle.get());
+            vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, d.pipeline->handle.get());
         bound = d.pipeline;
         VkDescriptorSet set = make_set(device, sets_, shader, {&encoded.binds[d.first_bind], d.binds});
-        vk.vkCmdBindDescriptorSets(commands_, VK_PIPELINE_BIND_POINT_COMPUTE, shader.layout, 0, 1, &set, 0, nullptr);
+        vk.vkCmdBindDescriptorSets(commands, VK_PIPELINE_BIND_POINT_COMPUTE, shader.layout, 0, 1, &set, 0, nullptr);
         if (d.push > 0)
-            vk.vkCmdPushConstants(commands_, shader.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(d.push),
+            vk.vkCmdPushConstants(commands, shader.layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, uint32_t(d.push),
                                   &encoded.push[d.first_push]);
-        vk.vkCmdDispatch(commands_, d.groups.x, d.groups.y, d.groups.z);
+        vk.vkCmdDispatch(commands, d.groups.x, d.groups.y, d.groups.z);
         ++dispatches_;
     }
-    if (timed) vk.vkCmdWriteTimestamp(commands_, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, times_, 1);
-    barrier(vk, commands_, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
-    device.check(vk.vkEndCommandBuffer(commands_), "vkEndCommandBuffer");
+    if (timed) vk.vkCmdWriteTimestamp(commands, VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT, times_, 1);
+    barrier(vk, commands, kWorkStages, VK_PIPELINE_STAGE_HOST_BIT, VK_ACCESS_HOST_READ_BIT | VK_ACCESS_HOST_WRITE_BIT);
+    device.check(vk.vkEndCommandBuffer(commands), "vkEndCommandBuffer");
     ++device.recordings;
     device.dispatches += dispatches_;
     device.barriers += barriers_;
 }
 
+VkCommandBuffer Recording::begin() {
+    const VkCommandBufferAllocateInfo allocate{VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO, nullptr, pool_,
+                                               VK_COMMAND_BUFFER_LEVEL_PRIMARY, 1};
+    VkCommandBuffer& commands = pieces_.emplace_back(VK_NULL_HANDLE);
+    device_.check(device_.vk.vkAllocateCommandBuffers(device_.handle, &allocate, &commands),
+                  "vkAllocateCommandBuffers");
+    auto info = described<VkCommandBufferBeginInfo>(VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO);
+    info.flags = VK_COMMAND_BUFFER_USAGE_SIMULTANEOUS_USE_BIT;
+    device_.check(device_.vk.vkBeginCommandBuffer(commands, &info), "vkBeginCommandBuffer");
+    barrier(device_.vk, commands, kWorkStages, kWorkStages, kWorkAccess);  // after what this queue did before
+    return commands;
+}
+
 Recording::~Recording() {
-    if (commands_) device_.vk.vkFreeCommandBuffers(device_.handle, pool_, 1, &commands_);
+    for (const VkCommandBuffer& commands : pieces_)
+        device_.vk.vkFreeCommandBuffers(device_.handle, pool_, 1, &commands);  // null is nothing
     device_.vk.vkDestroyDescriptorPool(device_.handle, sets_, nullptr);
     device_.vk.vkDestroyQueryPool(device_.handle, times_, nullptr);
 }

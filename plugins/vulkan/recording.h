@@ -43,7 +43,7 @@ struct Work {
     }
 };
 
-// Command buffer and descriptor sets of one piece of work. Owned by a stream.
+// Command buffers and descriptor sets of some work. Owned by a stream.
 class Recording {
 public:
     // Encodes; `timed`: between two timestamps. Throws what a pipeline's compilation threw.
@@ -53,18 +53,21 @@ public:
     Recording& operator=(const Recording&) = delete;
 
     const Work& work() const { return work_; }
-    VkCommandBuffer commands() const { return commands_; }
+    // In order, a submission each, of about as many operations as the device takes at once.
+    std::span<const VkCommandBuffer> pieces() const { return pieces_; }
     uint64_t dispatches() const { return dispatches_; }
     uint64_t barriers() const { return barriers_; }  // between them
     VkQueryPool times() const { return times_; }     // of its beginning and its end; null unless timed
 
 private:
+    VkCommandBuffer begin();
+
     vks_device& device_;
     VkCommandPool pool_;
     Work work_;
     VkDescriptorPool sets_ = VK_NULL_HANDLE;
     VkQueryPool times_ = VK_NULL_HANDLE;
-    VkCommandBuffer commands_ = VK_NULL_HANDLE;
+    std::vector<VkCommandBuffer> pieces_;
     uint64_t dispatches_ = 0, barriers_ = 0;
 };
 

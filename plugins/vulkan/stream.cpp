@@ -171,13 +171,13 @@ void vks_stream::submit(vks_fence& fence, uint64_t value) {
     if (value < submitted)
         throw Failure(VKS_INVALID,
                       "fence: wanted at least " + std::to_string(submitted) + ", found " + std::to_string(value));
-    VkCommandBuffer commands = VK_NULL_HANDLE;
+    std::span<const VkCommandBuffer> pieces;
     if (!work_.items.empty()) {
         // Whatever comes of it, the work is no longer pending.
         const AtEnd clear([&] { work_.clear(); });
         Recording* const same = find_recording();
         const Recording& recording = same ? *same : record();
-        commands = recording.commands();
+        pieces = recording.pieces();
         last_times_ = recording.times();
         if (recording.dispatches() > 0) {
             device.last_dispatches = recording.dispatches();
@@ -185,7 +185,7 @@ void vks_stream::submit(vks_fence& fence, uint64_t value) {
         }
     }
     fence.submitted = value;
-    Submission submission{this, commands, std::move(waits_), &fence, value};
+    Submission submission{this, pieces, std::move(waits_), &fence, value};
     waits_.clear();
     const std::lock_guard lock(device.queue_mutex);
     device.held_back.push_back(std::move(submission));
@@ -216,6 +216,8 @@ void vks_stream::flush(vks_device& device) {
     }
 }
 
+// A recording's pieces go to the queue one by one: each is a job of its own to the kernel's driver, which ends long
+// ones.
 void vks_stream::enqueue(vks_device& device, const Submission& s) {
     std::vector<VkSemaphore> semaphores;
     std::vector<uint64_t> values;
@@ -225,19 +227,24 @@ void vks_stream::enqueue(vks_device& device, const Submission& s) {
     }
     const std::vector<VkPipelineStageFlags> stages(semaphores.size(), VK_PIPELINE_STAGE_ALL_COMMANDS_BIT);
     auto timeline = described<VkTimelineSemaphoreSubmitInfo>(VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO);
-    timeline.waitSemaphoreValueCount = uint32_t(values.size());
     timeline.pWaitSemaphoreValues = values.data();
-    timeline.signalSemaphoreValueCount = s.value > s.fence->queued ? 1 : 0;
     timeline.pSignalSemaphoreValues = &s.value;
     auto info = described<VkSubmitInfo>(VK_STRUCTURE_TYPE_SUBMIT_INFO, &timeline);
-    info.waitSemaphoreCount = uint32_t(semaphores.size());
     info.pWaitSemaphores = semaphores.data();
     info.pWaitDstStageMask = stages.data();
-    info.commandBufferCount = s.commands ? 1 : 0;
-    info.pCommandBuffers = &s.commands;
-    info.signalSemaphoreCount = timeline.signalSemaphoreValueCount;
     info.pSignalSemaphores = &s.fence->semaphore;
-    device.check(device.vk.vkQueueSubmit(device.queue, 1, &info, VK_NULL_HANDLE), "vkQueueSubmit");
+    const size_t submits = std::max<size_t>(1, s.pieces.size());
+    for (size_t i = 0; i < submits; ++i) {
+        const bool signals = i + 1 == submits && s.value > s.fence->queued;
+        timeline.waitSemaphoreValueCount = info.waitSemaphoreCount = i == 0 ? uint32_t(semaphores.size()) : 0;
+        timeline.signalSemaphoreValueCount = info.signalSemaphoreCount = signals ? 1 : 0;
+        info.commandBufferCount = s.pieces.empty() ? 0 : 1;
+        info.pCommandBuffers = s.pieces.empty() ? nullptr : &s.pieces[i];
+        const VkResult result = device.vk.vkQueueSubmit(device.queue, 1, &info, VK_NULL_HANDLE);
+        // Whoever is told that nothing was submitted may destroy what the pieces before are using.
+        if (result != VK_SUCCESS && i > 0) device.vk.vkQueueWaitIdle(device.queue);
+        device.check(result, "vkQueueSubmit");
+        ++device.submits;
+    }
     s.fence->queued = s.value;
-    ++device.submits;
 }

@@ -77,10 +77,15 @@ void encode(Encoder& e, const Signature& s) {
     if (push.shares == 0) return;
     const size_t program = many(e.caps(), s) ? 1 : 0, last = s.args.size() - 1;
     const Bind offset = e.arg(kOffset), row = e.arg(kRow);
+    const uint64_t weights = uint64_t{push.n} * push.k;  // of an expert
     if (by_address(e.caps())) {
+        // Of experts' weights, which are not bound, no more is read than there are rows.
+        const uint64_t read =
+            std::min(rows, experts) * weights * uint64_t(abi::element_bytes(any_weight(s.args).dtype));
         push.slots = (rows + push.span - 1) / push.span;
         e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.table(), Bind{}, offset, row}, push,
-                   e.spread(uint64_t{push.shares} * push.slots));
+                   e.spread(uint64_t{push.shares} * push.slots),
+                   std::max(2 * rows * weights, kOperationsPerByte * read));
         return;
     }
     push.slots = std::min((rows + cut.rows_of_x - 1) / cut.rows_of_x, std::max(1u, kWorkgroups / push.shares));
@@ -88,7 +93,7 @@ void encode(Encoder& e, const Signature& s) {
         const size_t w = kWeights + 2 * push.expert;
         push.k = s.args[w] ? uint32_t(x.dim[1]) : 0;  // a sum of nothing where it is elsewhere
         e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.arg(w), e.arg(w + 1), offset, row}, push,
-                   e.spread(uint64_t{push.shares} * push.slots));
+                   e.spread(uint64_t{push.shares} * push.slots), 2 * rows * weights / experts);
     }
 }
 

@@ -67,11 +67,13 @@ void encode(Encoder& e, const Signature& s) {
         const uint32_t shares = ((absorbs(s) ? p.lora : p.v) + cut.rows_of_w - 1) / cut.rows_of_w;
         const shaders::HeadGemmPush push{uint32_t(count), p.heads, p.nope, p.rope, p.v, p.lora, tiles, shares};
         const Groups groups = e.spread(uint64_t{p.heads} * shares * tiles);
+        const uint64_t inner = absorbs(s) ? p.nope : p.v;  // products of it and lora
+        const uint64_t operations = 2 * uint64_t(count) * p.heads * inner * p.lora;
         const Bind x = rows_of(e, s, kX, row, count), y = rows_of(e, s, kY, row, count);
         if (absorbs(s)) {
-            e.dispatch(0, {x, y, e.arg(kW), e.arg(kWScale)}, push, groups);
+            e.dispatch(0, {x, y, e.arg(kW), e.arg(kWScale)}, push, groups, operations);
         } else {
-            e.dispatch(0, {x, Bind{}, y, e.arg(kW), e.arg(kWScale)}, push, groups);
+            e.dispatch(0, {x, Bind{}, y, e.arg(kW), e.arg(kWScale)}, push, groups, operations);
         }
     }
 }

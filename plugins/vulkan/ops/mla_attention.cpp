@@ -15,6 +15,7 @@ namespace {
 using namespace args::mla_attention;
 
 constexpr uint64_t kScratch = uint64_t{64} << 20;  // at most
+constexpr uint64_t kSubmissions = 4;               // a dispatch may be as long as
 constexpr int64_t kPiece = 64;                     // cache rows: no split is smaller
 
 // How the work is divided. The shader's constants follow from it, and so do the dispatches.
@@ -133,6 +134,11 @@ int64_t longest_split(const Caps& caps, const vks_mla_attention_params& p, const
     return std::max(kPiece, (65535 - once) / (a_tile * tokens) * shape.tile - kPiece);  // of each token its own rows
 }
 
+// Of a dispatch; spans may be shorter than the cache.
+uint64_t operations(const vks_mla_attention_params& p, int64_t tokens, int64_t cache_rows) {
+    return uint64_t(tokens) * uint64_t(cache_rows) * p.heads * (4 * uint64_t{p.lora} + 2 * uint64_t{p.rope});
+}
+
 Shape shape_of(const Caps& caps, const Signature& s) {
     const auto& p = s.get<vks_mla_attention_params>();
     const int64_t tokens = s.args[kQLat].rows(), rows = tokens * p.heads;
@@ -167,6 +173,11 @@ Shape shape_of(const Caps& caps, const Signature& s) {
         fit = std::min(fit, limit / std::max<uint64_t>(1, shape.row_bytes * p.heads));
     }
     shape.tokens = fit >= uint64_t(tokens) ? tokens : int64_t(fit / step * step);
+    // A dispatch can't be cut in two, and a prompt's on a long cache takes seconds. Some submissions' worth leaves
+    // enough rows to fill the device.
+    const uint64_t dear = std::max<uint64_t>(1, operations(p, 1, s.args[kCache].rows()));
+    const uint64_t most = std::max<uint64_t>(step, kSubmissions * caps.submission / dear / step * step);
+    if (caps.submission > 0) shape.tokens = std::min(shape.tokens, int64_t(std::min<uint64_t>(most, INT64_MAX)));
     return shape;
 }
 
@@ -259,7 +270,7 @@ void encode_tokens(Encoder& e, const Signature& s, const Shape& shape, int64_t f
             0,
             {rows_of(kQLat), rows_of(kQPe), e.arg(kCache, uint64_t(from) * cache_row, uint64_t(seen) * cache_row),
              e.arg(kSpan), slots > 0 ? Bind{} : rows_of(kO), partial, state},
-            push, e.spread(uint64_t(blocks_of(shape, p, count)), shape.splits));
+            push, e.spread(uint64_t(blocks_of(shape, p, count)), shape.splits), operations(p, count, seen));
     }
     if (slots == 0) return;
     const shaders::MlaAttentionMergePush push{uint32_t(rows), uint32_t(first), uint32_t(cache.rows()),

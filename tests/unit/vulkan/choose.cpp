@@ -135,6 +135,19 @@ const Listed kListed[] = {
 INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(kListed),
                          [](const testing::TestParamInfo<Listed>& info) { return std::string(info.param.name); });
 
+TEST(ChooseQueueFamily, TheFirstThatOnlyComputes) {
+    const auto family = [](VkQueueFlags flags, uint32_t count) {
+        return VkQueueFamilyProperties{flags, count, 64, {1, 1, 1}};
+    };
+    const VkQueueFlags draws = VK_QUEUE_GRAPHICS_BIT | VK_QUEUE_COMPUTE_BIT, computes = VK_QUEUE_COMPUTE_BIT;
+    using Families = std::vector<VkQueueFamilyProperties>;
+    EXPECT_EQ(choose_queue_family(Families{family(draws, 1), family(computes, 4), family(computes, 4)}), 1u);
+    EXPECT_EQ(choose_queue_family(Families{family(VK_QUEUE_TRANSFER_BIT, 2), family(draws, 1)}), 1u);
+    EXPECT_EQ(choose_queue_family(Families{family(draws, 1), family(computes, 0)}), 0u);
+    EXPECT_EQ(choose_queue_family(Families{family(VK_QUEUE_GRAPHICS_BIT, 1)}), std::nullopt);
+    EXPECT_EQ(choose_queue_family(Families{}), std::nullopt);
+}
+
 TEST(ReadsMappedFiles, OnlyWhereThatIsKnown) {
     EXPECT_TRUE(reads_mapped_files(VK_DRIVER_ID_MESA_LLVMPIPE));
     for (const VkDriverId driver : {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, VK_DRIVER_ID_MESA_RADV,
