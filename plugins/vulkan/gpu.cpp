@@ -114,14 +114,12 @@ const char* calibrated_clock(VkPhysicalDevice handle) {
     return nullptr;
 }
 
-Gpu examine(VkPhysicalDevice handle) {
-    Gpu gpu;
-    gpu.handle = handle;
-    vkGetPhysicalDeviceProperties(handle, &gpu.properties);
+void examine(Gpu& gpu) {
+    const VkPhysicalDevice handle = gpu.handle;
     if (gpu.properties.apiVersion < VK_API_VERSION_1_2) {
         gpu.unusable = "wanted Vulkan 1.2, found " + std::to_string(VK_API_VERSION_MAJOR(gpu.properties.apiVersion)) +
                        "." + std::to_string(VK_API_VERSION_MINOR(gpu.properties.apiVersion));
-        return gpu;
+        return;
     }
     ask(gpu);
     uint32_t count = 0;
@@ -142,6 +140,18 @@ Gpu examine(VkPhysicalDevice handle) {
         gpu.caps.matrix8 = find_matrices(gpu, Factor::kFloat8);
     gpu.portability = has_extension(handle, "VK_KHR_portability_subset");
     gpu.pipeline_statistics = has_extension(handle, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME);
+}
+
+// A device that fails to answer leaves the others as they are.
+Gpu examined(VkPhysicalDevice handle) {
+    Gpu gpu;
+    gpu.handle = handle;
+    vkGetPhysicalDeviceProperties(handle, &gpu.properties);
+    try {
+        examine(gpu);
+    } catch (const std::exception& e) {
+        gpu.unusable = e.what();
+    }
     return gpu;
 }
 
@@ -176,7 +186,7 @@ Machine look() {
     if (vkEnumeratePhysicalDevices(instance, &count, nullptr) != VK_SUCCESS) count = 0;
     std::vector<VkPhysicalDevice> handles(count);
     if (count > 0) vk_check(vkEnumeratePhysicalDevices(instance, &count, handles.data()), "vkEnumeratePhysicalDevices");
-    for (VkPhysicalDevice handle : handles) machine.gpus.push_back(examine(handle));
+    for (VkPhysicalDevice handle : handles) machine.gpus.push_back(examined(handle));
     if (machine.gpus.empty()) machine.reason = "no Vulkan device";
     return machine;
 }
