@@ -1,5 +1,7 @@
 #include "plugins/vulkan/choose.h"
 
+#include <algorithm>
+
 namespace vks::vulkan {
 namespace {
 
@@ -14,24 +16,33 @@ constexpr VkMemoryPropertyFlags kOther = VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_M
 }  // namespace
 
 // A discrete card's window into its memory is slow to read, and so is memory that the host doesn't cache: there,
-// transfers go through staging memory, and the device's own isn't mapped.
+// transfers go through staging memory, and the device's own isn't mapped. Elsewhere all heaps are the same memory,
+// however the driver divides it (RADV: two thirds the device's, one third not).
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
                                       uint32_t allowed, Memory kind) {
-    const auto first = [&](VkMemoryPropertyFlags wanted, bool mapped) -> std::vector<MemoryType> {
-        for (uint32_t i = 0; i < types.memoryTypeCount; ++i) {
-            const VkMemoryPropertyFlags flags = types.memoryTypes[i].propertyFlags;
-            if ((allowed & 1u << i) && !(flags & kOther) && (flags & wanted) == wanted) return {{i, mapped}};
-        }
-        return {};
-    };
+    const bool discrete = device == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     std::vector<MemoryType> found;
+    const auto add = [&](VkMemoryPropertyFlags wanted, bool mapped) {
+        for (uint32_t i = 0; i < types.memoryTypeCount; ++i) {
+            const auto [flags, heap] = types.memoryTypes[i];
+            if (!(allowed & 1u << i) || (flags & kOther) || (flags & wanted) != wanted) continue;
+            if (std::none_of(found.begin(), found.end(), [&, same = heap](const MemoryType& t) {
+                    return types.memoryTypes[t.index].heapIndex == same;
+                }))
+                found.push_back({i, mapped});
+        }
+    };
     if (kind == Memory::kHost) {
-        found = first(kVisible | kCached, true);
-        return found.empty() ? first(kVisible, true) : found;
+        add(kVisible | kCached, true);
+        add(kVisible, true);
+    } else {
+        if (!discrete) add(kLocal | kVisible | kCached, true);
+        add(kLocal, false);
+        if (!discrete) add(kVisible | kCached, true);
+        if (!discrete || found.empty()) add(0, false);
     }
-    if (device != VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU) found = first(kLocal | kVisible | kCached, true);
-    if (found.empty()) found = first(kLocal, false);
-    return found.empty() ? first(0, false) : found;
+    if (discrete && found.size() > 1) found.resize(1);
+    return found;
 }
 
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families) {

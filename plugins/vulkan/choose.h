@@ -16,8 +16,9 @@ struct MemoryType {
     bool operator==(const MemoryType&) const = default;
 };
 
-// The type to allocate for that purpose; the host's is always mapped. None: the device has no such memory. `allowed`:
-// bit i, type i may hold what is wanted (VkMemoryRequirements::memoryTypeBits).
+// The types to allocate for that purpose, one of a heap: the next where the one before is full. Host memory is always
+// mapped. None: the device has no such memory. `allowed`: bit i, type i may hold what is wanted
+// (VkMemoryRequirements::memoryTypeBits).
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
                                       uint32_t allowed, Memory kind);
 

@@ -206,19 +206,21 @@ const char* type_name(VkPhysicalDeviceType type) {
     }
 }
 
+// What Heap allocates the device's memory from.
 void describe_memory(const Gpu& gpu, vks_info& info) {
     auto budget = described<VkPhysicalDeviceMemoryBudgetPropertiesEXT>(
         VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT);
     auto memory = described<VkPhysicalDeviceMemoryProperties2>(VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2);
     if (gpu.memory_budget) memory.pNext = &budget;
     vkGetPhysicalDeviceMemoryProperties2(gpu.handle, &memory);
-    for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; ++i) {
-        const VkMemoryHeap& heap = memory.memoryProperties.memoryHeaps[i];
-        if (!(heap.flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) || heap.size < info.bytes_total) continue;
-        info.bytes_total = heap.size;
+    for (const MemoryType& type :
+         choose_memory(memory.memoryProperties, gpu.properties.deviceType, UINT32_MAX, Memory::kDevice)) {
+        const uint32_t i = memory.memoryProperties.memoryTypes[type.index].heapIndex;
+        const VkDeviceSize size = memory.memoryProperties.memoryHeaps[i].size;
         const VkDeviceSize used = gpu.memory_budget ? budget.heapUsage[i] : 0;
-        const VkDeviceSize limit = gpu.memory_budget ? budget.heapBudget[i] : heap.size;
-        info.bytes_free = limit > used ? limit - used : 0;
+        const VkDeviceSize limit = gpu.memory_budget ? budget.heapBudget[i] : size;
+        info.bytes_total += size;
+        info.bytes_free += limit > used ? limit - used : 0;
     }
 }
 

@@ -12,7 +12,7 @@ struct Block {
     VkBuffer buffer = VK_NULL_HANDLE;
     std::byte* mapped = nullptr;
     uint64_t address = 0, bytes = 0;
-    MemoryType type;
+    Memory kind = Memory::kDevice;
     bool imported = false;
     std::map<uint64_t, uint64_t> free;  // offset → bytes; neighbours are merged
 };
@@ -98,7 +98,6 @@ Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
     if (!host) check_budget(bytes, type.index);
     Block& block = blocks_.emplace_back();
     block.bytes = bytes;
-    block.type = type;
     try {
         auto external =
             described<VkExternalMemoryBufferCreateInfo>(VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO);
@@ -140,6 +139,17 @@ Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
     }
     block.free[0] = bytes;
     return block;
+}
+
+// In the first heap that has room.
+Block& Heap::make_block_of(const std::vector<MemoryType>& types, uint64_t bytes) {
+    for (size_t i = 0;; ++i) {
+        try {
+            return make_block(bytes, types[i]);
+        } catch (const Failure& failure) {
+            if (failure.status != VKS_NO_MEMORY || i + 1 == types.size()) throw;
+        }
+    }
 }
 
 void Heap::destroy_block(Block& block) {
@@ -205,13 +215,13 @@ Range Heap::allocate(uint64_t bytes, Memory kind) {
     const std::lock_guard lock(mutex_);
     const std::vector<MemoryType>& types = kind == Memory::kDevice ? device_types_ : host_types_;
     if (types.empty()) throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
-    const MemoryType type = types.front();
     Range range;
     if (bytes < kLargeBlockFrom) {
         for (Block& block : blocks_)
-            if (block.type == type && block.bytes == kBlockBytes && take(block, bytes, range)) return range;
+            if (block.kind == kind && block.bytes == kBlockBytes && take(block, bytes, range)) return range;
     }
-    Block& block = make_block(bytes < kLargeBlockFrom ? kBlockBytes : bytes, type);
+    Block& block = make_block_of(types, bytes < kLargeBlockFrom ? kBlockBytes : bytes);
+    block.kind = kind;
     take(block, bytes, range);
     return range;
 }

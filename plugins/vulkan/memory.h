@@ -43,6 +43,7 @@ public:
 private:
     VkBuffer make_buffer(uint64_t bytes, const void* next) const;
     uint32_t allowed_types() const;
+    Block& make_block_of(const std::vector<MemoryType>& types, uint64_t bytes);
     Block& make_block(uint64_t bytes, MemoryType type, void* host = nullptr);
     uint32_t import_type(void* host) const;
     void destroy_block(Block& block);

@@ -83,8 +83,8 @@ const Listed kListed[] = {
      {kSystem, kLocal},
      {{L, 1}, {VC, 0}, {L | VC, 1}, {VC | K, 0}},
      kAll,
-     {{0, false}},
-     {{3, true}}},
+     {{0, false}, {3, true}},
+     {{3, true}, {2, true}}},
     {"RadvUnifiedHeap", kIntegrated, {kLocal}, {{L, 0}, {L | VC, 0}}, kAll, {{0, false}}, {{1, true}}},
     // Compressed memory is for images, and comes first.
     {"Battlemage",
