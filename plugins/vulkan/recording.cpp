@@ -126,10 +126,20 @@ private:
             if (kPlantBounds) b.bytes = 16;
             binds.push_back(b);
         }
+        read_by_address(uses);
         push.insert(push.end(), constants.begin(), constants.begin() + std::ptrdiff_t(d.push));
         weigh(d, std::max(operations, kOperationsPerByte * bytes));
         order(d, uses);
         dispatches.push_back(d);
+    }
+
+    // What a table leads to, which is not bound.
+    void read_by_address(std::vector<std::pair<Bind, bool>>& uses) const {
+        const vks_kernel& kernel = *item_->kernel;
+        if (!kernel.table.block) return;
+        const auto [first, last] = kernel.op->table(declared());
+        for (size_t i = first; i < last; ++i)
+            if (const Bind b = arg(i); b.buffer && b.bytes > 0) uses.emplace_back(b, false);
     }
 
     void weigh(Dispatch& d, uint64_t operations) {
