@@ -18,6 +18,7 @@ namespace {
 
 // Options take capabilities away, for tests and comparisons: tier=0 ... 4 leaves what that tier has at most, tune=cpu
 // or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes, addresses=0 does without them.
+// buffers=N is how many buffers a shader may have.
 // submission=N is how many operations are submitted at once, about; 0: any number.
 // import=0 copies weights where they could be used in place, import=1 tries that on drivers not known to be good for
 // it. fp8=half or integer says how e4m3 is decoded, which is otherwise tried (devices that only compile can't be
@@ -34,6 +35,9 @@ void limit(Caps& caps, const std::string& text) {
     if (const auto tune = options.find("tune"); tune != options.end()) caps.software = tune->second == "cpu";
     if (const auto binding = options.find("binding"); binding != options.end())
         caps.max_binding = std::min<uint64_t>(caps.max_binding, std::strtoull(binding->second.c_str(), nullptr, 10));
+    if (const auto buffers = options.find("buffers"); buffers != options.end())
+        caps.max_buffers =
+            uint32_t(std::min<uint64_t>(caps.max_buffers, std::strtoull(buffers->second.c_str(), nullptr, 10)));
     if (const auto submission = options.find("submission"); submission != options.end())
         caps.submission = std::strtoull(submission->second.c_str(), nullptr, 10);
     if (const auto addresses = options.find("addresses"); addresses != options.end() && addresses->second == "0")

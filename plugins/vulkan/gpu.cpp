@@ -82,6 +82,8 @@ void ask(Gpu& gpu) {
     caps.max_groups = std::min(
         {limits.maxComputeWorkGroupCount[0], limits.maxComputeWorkGroupCount[1], limits.maxComputeWorkGroupCount[2]});
     caps.offset_alignment = uint32_t(std::max<VkDeviceSize>(16, limits.minStorageBufferOffsetAlignment));
+    caps.max_buffers = std::min({limits.maxPerStageDescriptorStorageBuffers, limits.maxDescriptorSetStorageBuffers,
+                                 limits.maxPerStageResources});
     caps.max_binding = limits.maxStorageBufferRange;
     caps.max_allocation = properties11.maxMemoryAllocationSize;
     caps.submission = submission_of(gpu.properties.deviceType);

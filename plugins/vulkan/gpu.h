@@ -34,6 +34,7 @@ struct Caps {
     uint32_t shared_bytes = 16384;
     uint32_t max_groups = 65535;  // per dimension: the smallest of the three
     uint32_t offset_alignment = 256;
+    uint32_t max_buffers = 4;  // bound to a shader
     uint64_t max_binding = 0, max_allocation = 0;
     uint64_t submission = 0;   // operations to submit at once, about; 0: any number
     bool fp8_by_half = false;  // decoding e4m3 through f16 gives every value: tried when the device is opened

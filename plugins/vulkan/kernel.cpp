@@ -38,6 +38,16 @@ void add_numbers(const vks_device& device, Program& program) {
     }
 }
 
+// Vulkan promises no more than four; most devices take more than any shader has, and reading shaders takes long.
+std::string too_many_buffers(const vks_device& device, const std::string& shader) {
+    constexpr uint32_t kUsual = 16;
+    const uint32_t most = device.caps().max_buffers;
+    if (most >= kUsual) return {};
+    const size_t found = reflect(device.pipelines->code(shader)).bindings.size();
+    if (found <= most) return {};
+    return "shader " + shader + ": wanted at most " + std::to_string(most) + " buffers, found " + std::to_string(found);
+}
+
 // Fills `out`; or says why not: UNSUPPORTED and the reason.
 std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
     if (op.size < sizeof(vks_op) || !op.op || (op.arg_count != 0 && !op.args) || (op.params_size != 0 && !op.params))
@@ -70,6 +80,7 @@ std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
     for (Program& program : out.recipe.programs) {
         if (out.recipe.refusal.empty() && !has_shader(program.shader))
             out.recipe.refusal = "shader " + program.shader + " is not in this build";
+        if (out.recipe.refusal.empty()) out.recipe.refusal = too_many_buffers(device, program.shader);
         if (out.recipe.refusal.empty()) add_numbers(device, program);
     }
     return out.recipe.refusal.empty() ? "" : id + ": " + out.recipe.refusal;

@@ -84,6 +84,8 @@ const Shader& Pipelines::shader(const std::string& name) {
     made->reflection = reflect(made->code);
     if (made->reflection.push_bytes > gpu_.properties.limits.maxPushConstantsSize)
         throw Failure(VKS_UNSUPPORTED, "shader " + name + ": more push constants than the device takes");
+    if (made->reflection.bindings.size() > gpu_.caps.max_buffers)
+        throw Failure(VKS_UNSUPPORTED, "shader " + name + ": more buffers than the device takes");
     std::vector<VkDescriptorSetLayoutBinding> bindings;
     for (uint32_t i = 0; i < made->reflection.bindings.size(); ++i)
         bindings.push_back({i, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr});
