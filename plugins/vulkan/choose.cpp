@@ -8,6 +8,8 @@ namespace {
 constexpr VkMemoryPropertyFlags kLocal = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT;
 constexpr VkMemoryPropertyFlags kCached = VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
 constexpr VkMemoryPropertyFlags kVisible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
 // Memory for other purposes: unreadable, without bytes behind it, or not kept in caches.
 constexpr VkMemoryPropertyFlags kOther = VK_MEMORY_PROPERTY_PROTECTED_BIT | VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT |
                                          VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD |
@@ -43,6 +45,24 @@ std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& ty
     }
     if (discrete && found.size() > 1) found.resize(1);
     return found;
+}
+
+// Staging memory is large and short-lived: not for sharing.
+Share choose_share(uint64_t bytes, Memory kind) {
+    if (bytes < 8 * kMiB) return Share::kSmall;
+    return bytes <= 64 * kMiB && kind == Memory::kDevice ? Share::kMiddle : Share::kNone;
+}
+
+// A model's experts are tens of thousands of tensors of some MiB each, and drivers allow as few as 4096 allocations.
+// What the last block leaves empty is a quarter of the others at most, or a sixteenth of the heap.
+uint64_t choose_block(uint64_t bytes, Memory kind, uint64_t held, uint64_t heap, uint64_t largest) {
+    const Share share = choose_share(bytes, kind);
+    if (share == Share::kSmall) return 64 * kMiB;
+    if (share == Share::kNone) return bytes;
+    uint64_t block = std::clamp(held / 4, 256 * kMiB, 1024 * kMiB);
+    block = std::min(block, heap / 16);
+    if (largest != 0) block = std::min(block, largest);
+    return std::max(bytes, block / kMiB * kMiB);
 }
 
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families) {

@@ -22,6 +22,14 @@ struct MemoryType {
 std::vector<MemoryType> choose_memory(const VkPhysicalDeviceMemoryProperties& types, VkPhysicalDeviceType device,
                                       uint32_t allowed, Memory kind);
 
+// Ranges of so many bytes share blocks with each other.
+enum class Share { kSmall, kMiddle, kNone };
+Share choose_share(uint64_t bytes, Memory kind);
+
+// Bytes of a new block for a range of `bytes`. `held`: in blocks of that kind already; `heap`: in all; `largest`: what
+// the driver allows an allocation, 0 if it doesn't say.
+uint64_t choose_block(uint64_t bytes, Memory kind, uint64_t held, uint64_t heap, uint64_t largest);
+
 // A family that computes; rather one that doesn't draw as well, which the desktop doesn't share. None: no such family.
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families);
 

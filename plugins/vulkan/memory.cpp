@@ -13,16 +13,14 @@ struct Block {
     std::byte* mapped = nullptr;
     uint64_t address = 0, bytes = 0;
     Memory kind = Memory::kDevice;
+    Share share = Share::kNone;
     bool imported = false;
     std::map<uint64_t, uint64_t> free;  // offset → bytes; neighbours are merged
 };
 
 namespace {
 
-// Small enough to waste little on an 8 GB card, large enough for 689 GB in a few thousand.
-constexpr uint64_t kBlockBytes = uint64_t{64} << 20;
-constexpr uint64_t kLargeBlockFrom = uint64_t{8} << 20;  // ranges from here on get a block of their own
-constexpr uint64_t kImportFrom = uint64_t{256} << 10;    // an import is a block of its own: smaller ones are copied
+constexpr uint64_t kImportFrom = uint64_t{256} << 10;  // an import is a block of its own: smaller ones are copied
 constexpr auto kHostMemory = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT;
 
 constexpr VkMemoryPropertyFlags kVisible = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT;
@@ -95,6 +93,9 @@ void Heap::check_budget(uint64_t bytes, uint32_t type) const {
 
 // host: the block is that memory, and nothing is allocated.
 Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
+    const uint32_t most = gpu_.properties.limits.maxMemoryAllocationCount;
+    if (blocks_.size() >= most)
+        throw Failure(VKS_NO_MEMORY, "memory: wanted at most " + std::to_string(most) + " allocations, found more");
     if (!host) check_budget(bytes, type.index);
     Block& block = blocks_.emplace_back();
     block.bytes = bytes;
@@ -141,13 +142,27 @@ Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
     return block;
 }
 
-// In the first heap that has room.
-Block& Heap::make_block_of(const std::vector<MemoryType>& types, uint64_t bytes) {
+// In the first heap that has room; where a block to be shared has none, the range's own bytes may.
+Block& Heap::make_block_for(uint64_t bytes, Memory kind) {
+    const std::vector<MemoryType>& types = kind == Memory::kDevice ? device_types_ : host_types_;
+    if (types.empty()) throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
+    uint64_t held = 0;
+    for (const Block& block : blocks_) held += block.kind == kind && !block.imported ? block.bytes : 0;
+    const Share share = choose_share(bytes, kind);
+    std::vector<std::pair<MemoryType, uint64_t>> ways;
+    for (const MemoryType& type : types) {
+        const uint64_t heap = types_.memoryHeaps[types_.memoryTypes[type.index].heapIndex].size;
+        ways.emplace_back(type, choose_block(bytes, kind, held, heap, gpu_.caps.max_allocation));
+        if (share == Share::kMiddle && ways.back().second != bytes) ways.emplace_back(type, bytes);
+    }
     for (size_t i = 0;; ++i) {
         try {
-            return make_block(bytes, types[i]);
+            Block& made = make_block(ways[i].second, ways[i].first);
+            made.kind = kind;
+            made.share = share;
+            return made;
         } catch (const Failure& failure) {
-            if (failure.status != VKS_NO_MEMORY || i + 1 == types.size()) throw;
+            if (failure.status != VKS_NO_MEMORY || i + 1 == ways.size()) throw;
         }
     }
 }
@@ -213,15 +228,13 @@ Range Heap::allocate(uint64_t bytes, Memory kind) {
     if (bytes > uint64_t{1} << 60) throw Failure(VKS_NO_MEMORY, "memory: wanted " + std::to_string(bytes) + " bytes");
     bytes = std::max<uint64_t>(1, (bytes + alignment_ - 1) / alignment_) * alignment_;
     const std::lock_guard lock(mutex_);
-    const std::vector<MemoryType>& types = kind == Memory::kDevice ? device_types_ : host_types_;
-    if (types.empty()) throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
+    const Share share = choose_share(bytes, kind);
     Range range;
-    if (bytes < kLargeBlockFrom) {
+    if (share != Share::kNone) {
         for (Block& block : blocks_)
-            if (block.kind == kind && block.bytes == kBlockBytes && take(block, bytes, range)) return range;
+            if (block.kind == kind && block.share == share && take(block, bytes, range)) return range;
     }
-    Block& block = make_block_of(types, bytes < kLargeBlockFrom ? kBlockBytes : bytes);
-    block.kind = kind;
+    Block& block = make_block_for(bytes, kind);
     take(block, bytes, range);
     return range;
 }

@@ -1,5 +1,6 @@
-// Device memory in blocks: one VkDeviceMemory and one VkBuffer each, handed out in ranges. Weights are few thousands,
-// large and long-lived, and drivers allow few allocations (4096 on many), hence an arena and no general allocator.
+// Device memory in blocks: one VkDeviceMemory and one VkBuffer each, handed out in ranges. Weights are tens of
+// thousands, large and long-lived, and drivers allow few allocations (4096 on many), hence an arena and no general
+// allocator.
 #pragma once
 #include <atomic>
 #include <list>
@@ -43,7 +44,7 @@ public:
 private:
     VkBuffer make_buffer(uint64_t bytes, const void* next) const;
     uint32_t allowed_types() const;
-    Block& make_block_of(const std::vector<MemoryType>& types, uint64_t bytes);
+    Block& make_block_for(uint64_t bytes, Memory kind);
     Block& make_block(uint64_t bytes, MemoryType type, void* host = nullptr);
     uint32_t import_type(void* host) const;
     void destroy_block(Block& block);

@@ -135,6 +135,36 @@ const Listed kListed[] = {
 INSTANTIATE_TEST_SUITE_P(All, Chosen, testing::ValuesIn(kListed),
                          [](const testing::TestParamInfo<Listed>& info) { return std::string(info.param.name); });
 
+// As many as DeepSeek-V3 has of experts' weights, on a device that holds them; and the largest that an allocation may
+// be.
+TEST(ChooseBlock, ExpertsNeedFewAllocations) {
+    const uint64_t expert = uint64_t{2048} * 7168, heap = uint64_t{768} << 30, largest = uint64_t{1} << 30;
+    uint64_t held = 0, free = 0, blocks = 0;
+    for (int i = 0; i < 44'544; ++i) {
+        if (free < expert) {
+            const uint64_t block = choose_block(expert, Memory::kDevice, held, heap, largest);
+            EXPECT_LE(block, largest);
+            EXPECT_LE(block, std::max(uint64_t{256} << 20, held / 4));  // what is left over of it is little
+            held += block;
+            free = block;
+            ++blocks;
+        }
+        free -= expert;
+    }
+    EXPECT_LT(blocks, 1000u);
+}
+
+TEST(ChooseBlock, SmallDevicesAndLargeRanges) {
+    const uint64_t mib = uint64_t{1} << 20;
+    EXPECT_EQ(choose_block(mib, Memory::kDevice, 0, 2048 * mib, 0), 64 * mib);
+    EXPECT_EQ(choose_block(16 * mib, Memory::kDevice, 0, 8192 * mib, 0), 256 * mib);
+    EXPECT_EQ(choose_block(16 * mib, Memory::kDevice, 0, 2048 * mib, 0), 128 * mib);
+    EXPECT_EQ(choose_block(16 * mib, Memory::kDevice, 0, 128 * mib, 0), 16 * mib);
+    EXPECT_EQ(choose_block(16 * mib, Memory::kDevice, 0, 8192 * mib, 100 * mib), 100 * mib);
+    EXPECT_EQ(choose_block(65 * mib, Memory::kDevice, 0, 8192 * mib, 0), 65 * mib);
+    EXPECT_EQ(choose_block(32 * mib, Memory::kHost, 0, 8192 * mib, 0), 32 * mib);
+}
+
 TEST(ChooseQueueFamily, TheFirstThatOnlyComputes) {
     const auto family = [](VkQueueFlags flags, uint32_t count) {
         return VkQueueFamilyProperties{flags, count, 64, {1, 1, 1}};
