@@ -57,7 +57,7 @@ CacheFile read_cache(const std::filesystem::path& path, const Gpu& gpu) {
     std::error_code error;
     const uint64_t there = std::filesystem::file_size(path, error);
     if (error || std::memcmp(header.magic, wanted.magic, sizeof header.magic) != 0 ||
-        std::memcmp(header.uuid, gpu.uuid, sizeof header.uuid) != 0 || header.bytes > kMaxBytes ||
+        std::memcmp(header.uuid, gpu.uuid.data(), sizeof header.uuid) != 0 || header.bytes > kMaxBytes ||
         header.programs > kMaxBytes / sizeof(uint64_t) ||
         there != sizeof header + header.programs * sizeof(uint64_t) + header.bytes)
         return {};
@@ -74,7 +74,7 @@ CacheFile read_cache(const std::filesystem::path& path, const Gpu& gpu) {
 void write_cache(const std::filesystem::path& path, const Gpu& gpu, const CacheFile& cache) {
     const std::vector<uint64_t> programs(cache.programs.begin(), cache.programs.end());
     Header header;
-    std::memcpy(header.uuid, gpu.uuid, sizeof header.uuid);
+    std::memcpy(header.uuid, gpu.uuid.data(), sizeof header.uuid);
     header.programs = programs.size();
     header.bytes = cache.data.size();
     header.sum = sum_of(programs, cache.data);

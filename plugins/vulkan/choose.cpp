@@ -1,6 +1,8 @@
 #include "plugins/vulkan/choose.h"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 namespace vks::vulkan {
 namespace {
@@ -63,6 +65,25 @@ uint64_t choose_block(uint64_t bytes, Memory kind, uint64_t held, uint64_t heap,
     block = std::min(block, heap / 16);
     if (largest != 0) block = std::min(block, largest);
     return std::max(bytes, block / kMiB * kMiB);
+}
+
+// All that says something: RADV's own identities are a place on the bus and a constant.
+std::array<uint8_t, VK_UUID_SIZE> identity(const VkPhysicalDeviceProperties& device,
+                                           const VkPhysicalDeviceVulkan11Properties& ids) {
+    std::array<uint8_t, VK_UUID_SIZE> found{};
+    for (size_t half = 0; half < 2; ++half) {
+        uint64_t sum = 0xcbf29ce484222325 + half;
+        const auto add = [&](const auto& bytes) {
+            for (const uint8_t byte : bytes) sum = (sum ^ byte) * 0x100000001b3;
+        };
+        add(ids.deviceUUID);
+        add(ids.driverUUID);
+        add(device.pipelineCacheUUID);
+        for (const uint32_t number : {device.vendorID, device.deviceID, device.driverVersion})
+            add(std::bit_cast<std::array<uint8_t, sizeof number>>(number));
+        std::memcpy(&found[half * sizeof sum], &sum, sizeof sum);
+    }
+    return found;
 }
 
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families) {

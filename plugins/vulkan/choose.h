@@ -1,5 +1,6 @@
 // What is taken of what a device lists. Asks no driver, so that a test can show it the lists of other machines.
 #pragma once
+#include <array>
 #include <optional>
 #include <span>
 #include <vector>
@@ -29,6 +30,10 @@ Share choose_share(uint64_t bytes, Memory kind);
 // Bytes of a new block for a range of `bytes`. `held`: in blocks of that kind already; `heap`: in all; `largest`: what
 // the driver allows an allocation, 0 if it doesn't say.
 uint64_t choose_block(uint64_t bytes, Memory kind, uint64_t held, uint64_t heap, uint64_t largest);
+
+// What a device and its driver are known by: what was compiled or measured for others isn't theirs.
+std::array<uint8_t, VK_UUID_SIZE> identity(const VkPhysicalDeviceProperties& device,
+                                           const VkPhysicalDeviceVulkan11Properties& ids);
 
 // A family that computes; rather one that doesn't draw as well, which the desktop doesn't share. None: no such family.
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families);

@@ -60,7 +60,7 @@ void ask(Gpu& gpu) {
     gpu.driver_id = properties12.driverID;
     gpu.driver = properties12.driverName;
     if (properties12.driverInfo[0]) gpu.driver += std::string(", ") + properties12.driverInfo;
-    for (size_t i = 0; i < VK_UUID_SIZE; ++i) gpu.uuid[i] = properties11.deviceUUID[i] ^ properties11.driverUUID[i];
+    gpu.uuid = identity(gpu.properties, properties11);
     if (!features12.timelineSemaphore) gpu.unusable = "no timeline semaphores";
 
     const VkPhysicalDeviceLimits& limits = gpu.properties.limits;

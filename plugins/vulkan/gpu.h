@@ -1,5 +1,6 @@
 // The machine's Vulkan devices before one is opened: what each is, what it can do, why it can't be used.
 #pragma once
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -46,9 +47,9 @@ struct Caps {
 struct Gpu {
     VkPhysicalDevice handle = VK_NULL_HANDLE;
     VkPhysicalDeviceProperties properties{};
-    std::string driver;               // "llvmpipe, Mesa 22.3.6 (LLVM 15.0.6)"
-    std::string unusable;             // why, or empty
-    uint8_t uuid[VK_UUID_SIZE] = {};  // of device and driver together: caches are kept by it
+    std::string driver;                        // "llvmpipe, Mesa 22.3.6 (LLVM 15.0.6)"
+    std::string unusable;                      // why, or empty
+    std::array<uint8_t, VK_UUID_SIZE> uuid{};  // of device and driver together: caches are kept by it
     uint32_t queue_family = 0;
     VkDriverId driver_id{};
     uint64_t import_alignment = 0;  // of host memory the device can use where it lies; 0: none

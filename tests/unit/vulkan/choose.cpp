@@ -165,6 +165,29 @@ TEST(ChooseBlock, SmallDevicesAndLargeRanges) {
     EXPECT_EQ(choose_block(32 * mib, Memory::kHost, 0, 8192 * mib, 0), 32 * mib);
 }
 
+// Two cards in one slot after each other, an update of the driver: RADV's deviceUUID and driverUUID tell neither.
+TEST(Identity, FollowsEverythingThatDiffers) {
+    using Ids = VkPhysicalDeviceVulkan11Properties;
+    const VkPhysicalDeviceProperties device{};
+    const Ids ids{};
+    const auto base = identity(device, ids);
+    EXPECT_EQ(identity(device, ids), base);
+    const auto changed = [&](auto change) {
+        auto other = device;
+        auto other_ids = ids;
+        change(other, other_ids);
+        return identity(other, other_ids) != base;
+    };
+    using Device = VkPhysicalDeviceProperties;
+    EXPECT_TRUE(changed([](Device& d, Ids&) { d.pipelineCacheUUID[7] = 1; }));
+    EXPECT_TRUE(changed([](Device& d, Ids&) { d.vendorID = 0x1002; }));
+    EXPECT_TRUE(changed([](Device& d, Ids&) { d.deviceID = 0x744c; }));
+    EXPECT_TRUE(changed([](Device& d, Ids&) { d.driverVersion = 1; }));
+    EXPECT_TRUE(changed([](Device&, Ids& i) { i.deviceUUID[0] = 1; }));
+    EXPECT_TRUE(changed([](Device&, Ids& i) { i.driverUUID[15] = 1; }));
+    EXPECT_TRUE(changed([](Device& d, Ids& i) { i.driverUUID[3] = d.pipelineCacheUUID[3] = 9; }));  // the same twice
+}
+
 TEST(ChooseQueueFamily, TheFirstThatOnlyComputes) {
     const auto family = [](VkQueueFlags flags, uint32_t count) {
         return VkQueueFamilyProperties{flags, count, 64, {1, 1, 1}};
