@@ -3,10 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <thread>
 
-#include "plugins/args/options.h"
 #include "plugins/vulkan/fp8_check.h"
 #include "plugins/vulkan/kept_numbers.h"
 #include "plugins/vulkan/matrices.h"
@@ -16,59 +14,38 @@ using namespace vks::vulkan;
 
 namespace {
 
-// Options take capabilities away, for tests and comparisons: tier=0 ... 4 leaves what that tier has at most, tune=cpu
-// or gpu chooses shapes as for such a device, binding=N is the largest binding in bytes, addresses=0 does without them.
-// buffers=N is how many buffers a shader may have.
-// submission=N is how many operations are submitted at once, about; 0: any number.
-// import=0 copies weights where they could be used in place, import=1 tries that on drivers not known to be good for
-// it. fp8=half or integer says how e4m3 is decoded, which is otherwise tried (devices that only compile can't be
-// asked).
-void limit(Caps& caps, const std::string& text) {
-    const auto options = vks::args::parse_options(text.c_str());
-    if (const auto tier = options.find("tier"); tier != options.end()) {
-        if (tier->second < "1")
-            caps.subgroup_arithmetic = caps.float16 = caps.storage16 = caps.storage8 = caps.int64 = false;
-        if (tier->second < "2") caps.integer_dot = false;
-        if (tier->second < "3") caps.matrix = {};
-        if (tier->second < "4") caps.matrix8 = {};
-    }
-    if (const auto tune = options.find("tune"); tune != options.end()) caps.software = tune->second == "cpu";
-    if (const auto binding = options.find("binding"); binding != options.end())
-        caps.max_binding = std::min<uint64_t>(caps.max_binding, std::strtoull(binding->second.c_str(), nullptr, 10));
-    if (const auto buffers = options.find("buffers"); buffers != options.end())
-        caps.max_buffers =
-            uint32_t(std::min<uint64_t>(caps.max_buffers, std::strtoull(buffers->second.c_str(), nullptr, 10)));
-    if (const auto submission = options.find("submission"); submission != options.end())
-        caps.submission = std::strtoull(submission->second.c_str(), nullptr, 10);
-    if (const auto addresses = options.find("addresses"); addresses != options.end() && addresses->second == "0")
-        caps.addresses = false;
+// Options take capabilities away, for tests and comparisons.
+void limit(Caps& caps, const Options& options) {
+    const uint64_t tier = options.tier.value_or(UINT64_MAX);
+    if (tier < 1) caps.subgroup_arithmetic = caps.float16 = caps.storage16 = caps.storage8 = caps.int64 = false;
+    if (tier < 2) caps.integer_dot = false;
+    if (tier < 3) caps.matrix = {};
+    if (tier < 4) caps.matrix8 = {};
+    caps.software = options.software.value_or(caps.software);
+    caps.max_binding = std::min(caps.max_binding, options.binding.value_or(UINT64_MAX));
+    caps.max_buffers = uint32_t(std::min<uint64_t>(caps.max_buffers, options.buffers.value_or(UINT64_MAX)));
+    caps.submission = options.submission.value_or(caps.submission);
+    caps.addresses = caps.addresses && options.addresses;
 }
 
 }  // namespace
 
-vks_device::vks_device(Gpu g, const std::string& text) : gpu(std::move(g)) {
-    limit(gpu.caps, text);
-    const auto options = vks::args::parse_options(text.c_str());
-    const auto import = options.find("import");
-    if (import == options.end() ? !reads_mapped_files(gpu.driver_id) : import->second != "1") gpu.import_alignment = 0;
-    // budget=0: whatever the driver says is left; for devices that only compile.
-    if (const auto budget = options.find("budget"); budget != options.end() && budget->second == "0")
-        gpu.memory_budget = false;
-    // Measured ones (bench tune) count where nothing asks for other ways; numbers=0 does without.
-    const auto numbers = options.find("numbers");
-    if (!options.contains("tier") && !options.contains("tune") && (numbers == options.end() || numbers->second != "0"))
-        load_numbers(gpu);
-    // statistics=1: what compilers report of a pipeline can be asked for.
-    const auto asked = options.find("statistics");
-    statistics = gpu.pipeline_statistics && asked != options.end() && asked->second == "1";
+vks_device::vks_device(Gpu g, const Options& options) : gpu(std::move(g)) {
+    limit(gpu.caps, options);
+    if (!options.import.value_or(reads_mapped_files(gpu.driver_id))) gpu.import_alignment = 0;
+    // Whatever the driver says is left; for devices that only compile.
+    if (!options.budget) gpu.memory_budget = false;
+    // Measured ones (bench tune) count where nothing asks for other ways.
+    if (!options.tier && !options.software && options.numbers) load_numbers(gpu);
+    statistics = gpu.pipeline_statistics && options.statistics;
     create();
     heap = std::make_unique<Heap>(gpu, handle, vk);
     pipelines =
         std::make_unique<Pipelines>(gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0);
     dummy = heap->allocate(256, Memory::kDevice);
-    const auto fp8 = options.find("fp8");
-    gpu.caps.fp8_by_half = fp8 == options.end() ? decodes_fp8_by_half(*this) : fp8->second == "half";
-    if (fp8 == options.end() && !multiplies_float8(*this)) gpu.caps.matrix8 = {};
+    // Otherwise tried, which devices that only compile can't be.
+    gpu.caps.fp8_by_half = options.fp8_by_half ? *options.fp8_by_half : decodes_fp8_by_half(*this);
+    if (!options.fp8_by_half && !multiplies_float8(*this)) gpu.caps.matrix8 = {};
 }
 
 void vks_device::create() {

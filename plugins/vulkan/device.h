@@ -10,6 +10,7 @@
 #include "backend/abi/draft/shader.h"
 #include "backend/abi/draft/stats.h"
 #include "plugins/vulkan/memory.h"
+#include "plugins/vulkan/options.h"
 #include "plugins/vulkan/pipeline.h"
 
 namespace vks::vulkan {
@@ -26,7 +27,7 @@ struct Submission {
 }  // namespace vks::vulkan
 
 struct vks_device {
-    vks_device(vks::vulkan::Gpu g, const std::string& text);
+    vks_device(vks::vulkan::Gpu g, const vks::vulkan::Options& options);
     ~vks_device();
     vks_device(const vks_device&) = delete;
     vks_device& operator=(const vks_device&) = delete;

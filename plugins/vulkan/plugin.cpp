@@ -33,13 +33,6 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
-// The environment's come after the caller's, and win.
-std::string with_environment(const char* options) {
-    const char* more = std::getenv("VKSEEK_VULKAN_OPTIONS");
-    return std::string(options ? options : "") + ';' + (more ? more : "");
-}
-
-// Options: tier=N, tune=cpu|gpu, binding=N, addresses=0, numbers=0, budget=0, fp8=half|integer (device.cpp).
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
     return guarded(error, [&] {
         if (!out) throw Failure(VKS_INVALID, "found a null argument");
@@ -48,7 +41,9 @@ vks_status open(const vks_host*, uint32_t index, const char* options, vks_device
         const std::span<const Gpu> all = gpus(reason);
         if (index >= all.size()) throw Failure(VKS_UNSUPPORTED, all.empty() ? reason : "vulkan: no such device");
         if (!all[index].unusable.empty()) throw Failure(VKS_UNSUPPORTED, all[index].unusable);
-        *out = std::make_unique<vks_device>(all[index], with_environment(options)).release();
+        const char* more = std::getenv("VKSEEK_VULKAN_OPTIONS");
+        const Options read = read_options(options ? options : "", more ? more : "");
+        *out = std::make_unique<vks_device>(all[index], read).release();
         return vks_status{VKS_OK};
     });
 }

@@ -207,7 +207,7 @@ int run(const std::string& options, const char* file) {
     Gpu gpu = all[0];
     gpu.memory_budget = false;  // nothing will be stored, and what a fake has left is no matter
     // What e4m3 decodes to can't be tried here.
-    vks_device device(gpu, "statistics=1;fp8=half;" + options);
+    vks_device device(gpu, read_options("statistics=1;fp8=half;" + options, ""));
     Table table(device);
     const std::vector<Question> questions = bench::deepseek_v3_questions();
     for (const Op* op : op_list()) {
