@@ -30,7 +30,10 @@ void limit(Caps& caps, const Options& options) {
 
 }  // namespace
 
-vks_device::vks_device(Gpu g, const Options& options) : gpu(std::move(g)) {
+vks_device::vks_device(Gpu g) : gpu(std::move(g)) {}
+
+// By way of the other, after which the destructor clears up behind whatever throws here.
+vks_device::vks_device(Gpu g, const Options& options) : vks_device(std::move(g)) {
     limit(gpu.caps, options);
     if (!options.import.value_or(reads_mapped_files(gpu.driver_id))) gpu.import_alignment = 0;
     // Whatever the driver says is left; for devices that only compile.
@@ -94,6 +97,7 @@ void vks_device::create() {
 }
 
 vks_device::~vks_device() {
+    if (!handle) return;
     vk.vkDeviceWaitIdle(handle);
     pipelines.reset();
     heap.reset();

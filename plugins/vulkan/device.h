@@ -56,6 +56,7 @@ struct vks_device {
     const vks::vulkan::Caps& caps() const { return gpu.caps; }
 
 private:
+    explicit vks_device(vks::vulkan::Gpu g);
     void create();
 };
 

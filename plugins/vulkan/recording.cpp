@@ -229,8 +229,12 @@ VkDescriptorSet make_set(vks_device& device, VkDescriptorPool pool, const Shader
 
 }  // namespace
 
+Recording::Recording(vks_device& device, VkCommandPool pool, Work work)
+    : device_(device), pool_(pool), work_(std::move(work)) {}
+
+// By way of the other, after which the destructor clears up behind whatever throws here.
 Recording::Recording(vks_device& device, VkCommandPool pool, Work work, bool timed)
-    : device_(device), pool_(pool), work_(std::move(work)) {
+    : Recording(device, pool, std::move(work)) {
     const VolkDeviceTable& vk = device.vk;
     const Encoded encoded(device, work_);
     sets_ = make_pool(device, encoded);

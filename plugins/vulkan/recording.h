@@ -60,6 +60,7 @@ public:
     VkQueryPool times() const { return times_; }     // of its beginning and its end; null unless timed
 
 private:
+    Recording(vks_device& device, VkCommandPool pool, Work work);
     VkCommandBuffer begin();
 
     vks_device& device_;
