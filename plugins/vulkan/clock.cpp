@@ -71,7 +71,7 @@ vks_span vks_stream::last_span() const {
     const VkResult result = device.vk.vkGetQueryPoolResults(device.handle, last_times_, 0, 2, sizeof ticks,
                                                             ticks.data(), sizeof ticks[0], VK_QUERY_RESULT_64_BIT);
     if (result == VK_NOT_READY) throw Failure(VKS_INVALID, "clock: the last submission isn't done");
-    vk_check(result, "vkGetQueryPoolResults");
+    device.check(result, "vkGetQueryPoolResults");
     // Counters wrap around at their number of bits; so do differences.
     const uint64_t mask = device.gpu.timestamp_bits >= 64 ? UINT64_MAX : (uint64_t{1} << device.gpu.timestamp_bits) - 1;
     const auto ns = [&](uint64_t from, uint64_t to) {
