@@ -35,8 +35,9 @@ void main() {
         }
         last_rank = team_max(best_rank);
         last = ~team_max(best_rank == last_rank ? ~best : 0u);
-        if (me != 0u) continue;
-        value[group * p.k + j] = last == kNone ? 0u : x[row + last];
-        index[group * p.k + j] = MAPPED && last != kNone ? from[row + last] : last;
+        if (me == 0u) {  // no continue: the others meet in what comes next
+            value[group * p.k + j] = last == kNone ? 0u : x[row + last];
+            index[group * p.k + j] = MAPPED && last != kNone ? from[row + last] : last;
+        }
     }
 }
