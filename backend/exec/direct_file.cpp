@@ -53,19 +53,4 @@ void DirectFile::restore(const Pages& pages) const {
     CHECK(back != MAP_FAILED, "{}: its pages can't be mapped again", map_.path().string());
 }
 
-std::byte* DirectFile::take_out(const Pages& pages) const {
-    std::byte* memory = nullptr;
-#ifdef MREMAP_DONTUNMAP
-    // No hole in between, which another thread might get.
-    void* moved = mremap(address(pages), pages.bytes, pages.bytes, MREMAP_MAYMOVE | MREMAP_DONTUNMAP);
-    if (moved != MAP_FAILED) memory = static_cast<std::byte*>(moved);
-#endif
-    restore(pages);
-    if (memory != nullptr && mprotect(memory, pages.bytes, PROT_READ | PROT_WRITE) != 0) {
-        release(memory, pages.bytes);
-        memory = nullptr;
-    }
-    return memory;
-}
-
 }  // namespace vks

@@ -32,11 +32,10 @@ public:
     static void release(std::byte* memory, uint64_t bytes);
     // Puts what was read where the pages are mapped. False: the system couldn't, `memory` is still there.
     bool replace(const Pages& pages, std::byte* memory) const;
-    // Maps the file's pages again; what was in their place is gone.
+    // Maps the file's pages again; what was in their place is gone. In one call of the system: whoever reads there
+    // meanwhile finds what was read or the file's pages. Taking the memory out instead, to read other pages into, would
+    // leave zeros there for a moment.
     void restore(const Pages& pages) const;
-    // The same, but gives the memory that was in their place, to read other pages into: the system needn't clear it.
-    // Null: it is gone.
-    std::byte* take_out(const Pages& pages) const;
 
 private:
     std::byte* address(const Pages& pages) const { return const_cast<std::byte*>(map_.data()) + pages.offset; }

@@ -41,7 +41,6 @@ Pager::~Pager() {
     tasks_there_.notify_all();
     ring_tasks_there_.notify_all();
     for (std::thread& reader : readers_) reader.join();
-    drop_spare();
     for (Entry& entry : entries_) {
         if (entry.memory != nullptr) DirectFile::release(entry.memory, entry.pages.bytes);
         if (entry.replaced) files_.at(entry.file)->restore(entry.pages);
@@ -109,7 +108,6 @@ void Pager::pump() {
     }
     const auto idle = [&] { return pending_.empty() && reading_ == 0 && tasks_.empty() && ring_tasks_.empty(); };
     while (idle() && !suggested_.empty()) begin_suggested();
-    drop_spare();
 }
 
 // The first of those suggested, unless it isn't worth what would have to go for it.
@@ -148,28 +146,8 @@ void Pager::give_back_first() {
         tasks_there_.notify_one();
         return;
     }
-    if (std::exchange(entry.replaced, false))
-        if (std::byte* memory = files_.at(entry.file)->take_out(entry.pages))
-            spare_.emplace_back(memory, entry.pages.bytes);
+    if (std::exchange(entry.replaced, false)) files_.at(entry.file)->restore(entry.pages);
     entry.file->advise(entry.offset, entry.bytes, FileMap::Advice::kDontNeed);
-}
-
-std::byte* Pager::memory_for(const Entry& entry) {
-    std::byte* memory = nullptr;
-    const auto fits = std::ranges::find(spare_, entry.pages.bytes, &std::pair<std::byte*, uint64_t>::second);
-    if (fits != spare_.end()) {
-        memory = fits->first;
-        spare_.erase(fits);
-    } else {
-        drop_spare();
-        memory = DirectFile::allocate(entry.pages.bytes);
-    }
-    return memory;
-}
-
-void Pager::drop_spare() {
-    for (const auto& [memory, bytes] : spare_) DirectFile::release(memory, bytes);
-    spare_.clear();
 }
 
 void Pager::begin(Range range) {
@@ -177,7 +155,7 @@ void Pager::begin(Range range) {
     entry.state = State::kReading;
     held_bytes_ += entry.bytes;
     stats_.peak_bytes = std::max(stats_.peak_bytes, held_bytes_);
-    if (entry.pages.bytes > 0) entry.memory = memory_for(entry);
+    if (entry.pages.bytes > 0) entry.memory = DirectFile::allocate(entry.pages.bytes);
     if (entry.memory != nullptr) {
         // The pages that it shares with its neighbours stay the file's.
         const uint64_t end = entry.offset + entry.bytes, pages_end = entry.pages.offset + entry.pages.bytes;
@@ -211,7 +189,6 @@ Status Pager::hold(std::span<const Range> ranges) {
         static_cast<void>(make_room(entry.bytes));  // without room the budget gives way
         begin(range);
     }
-    drop_spare();
     const auto begin = Clock::now();
     const auto there = [&] {
         return failed_ != nullptr ||

@@ -113,8 +113,6 @@ private:
     void finish(const Task& task, bool done);
     bool make_room(uint64_t bytes);
     void give_back_first();
-    std::byte* memory_for(const Entry& entry);
-    void drop_spare();
     void pump();
     void begin_suggested();
     void set_idle(Range range);
@@ -141,7 +139,6 @@ private:
     const FileMap* failed_ = nullptr;
     bool stop_ = false;
     std::vector<std::thread> readers_;
-    std::vector<std::pair<std::byte*, uint64_t>> spare_;  // memory that was given back for what is about to be read
 };
 
 }  // namespace vks

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -186,6 +187,31 @@ TEST_P(PagerReading, LargeRangesComeAndGoFast) {
         ASSERT_EQ(std::memcmp(file->data() + range * kLarge, text.data() + range * kLarge, kLarge), 0) << round;
         pager.release({&range, 1});
     }
+}
+
+// Others read the same addresses meanwhile: a builder of another plan, a check. They find the file's bytes, whether
+// these come, are there or go.
+TEST_P(PagerReading, OthersAlwaysFindTheFilesBytes) {
+    constexpr size_t kLarge = size_t{1} << 20, kCount = 4;
+    test::write_bytes(dir_ / "large", std::string(kLarge * kCount, 'x'));
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    Pager pager(kLarge, 1, GetParam());
+    for (size_t i = 0; i < kCount; ++i) pager.add(*file, file->data() + i * kLarge, kLarge, RangeUse::kCached);
+    std::atomic<bool> over{false};
+    std::atomic<uint64_t> wrong{0};
+    std::thread other([&] {
+        while (!over.load())
+            for (size_t at = 0; at < kLarge * kCount; at += 4096) wrong += file->data()[at] == std::byte{'x'} ? 0 : 1;
+    });
+    for (Pager::Range round = 0; round < 300; ++round) {
+        const Pager::Range range = round % kCount;
+        EXPECT_TRUE(pager.hold({&range, 1}));
+        pager.release({&range, 1});
+    }
+    over = true;
+    other.join();
+    EXPECT_EQ(wrong.load(), 0u);
 }
 
 TEST_P(PagerReading, SaysThatALargeRangeWasCut) {
