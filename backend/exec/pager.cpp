@@ -293,8 +293,9 @@ void Pager::work_ring() {
     const auto begin_read = [&](uint64_t slot) {
         const Task& task = under_way[slot];
         const Entry& entry = entries_[task.range];
-        ring_->begin(files_.at(entry.file)->fd(), task.offset, entry.memory + (task.offset - entry.pages.offset),
-                     task.bytes, slot);
+        ring_->begin(
+            {files_.at(entry.file)->fd(), task.offset, entry.memory + (task.offset - entry.pages.offset), task.bytes},
+            slot);
     };
     std::unique_lock lock(mutex_);
     for (;;) {
@@ -310,12 +311,8 @@ void Pager::work_ring() {
         lock.unlock();
         const auto results = ring_->wait();
         lock.lock();
-        for (const auto& [slot, result] : results) {
-            if (result == -EINTR || result == -EAGAIN) {
-                begin_read(slot);
-                continue;
-            }
-            finish(under_way[slot], result >= 0 && static_cast<uint64_t>(result) == under_way[slot].bytes);
+        for (const auto& [slot, done] : results) {
+            finish(under_way[slot], done);
             free.push_back(slot);
         }
     }

@@ -3,11 +3,21 @@
 #include "backend/base/check.h"
 #ifdef VKS_HAS_LIBURING
 #include <liburing.h>
-
-#include <cerrno>
 #endif
 
+#include <cerrno>
+
 namespace vks {
+
+PartialRead::Next PartialRead::add(int result) {
+    if (result == -EINTR || result == -EAGAIN) return Next::kAgain;
+    const auto read = static_cast<uint64_t>(result);
+    if (result <= 0 || read > left_) return Next::kFailed;
+    offset_ += read;
+    to_ += read;
+    left_ -= read;
+    return left_ == 0 ? Next::kDone : Next::kAgain;
+}
 
 #ifdef VKS_HAS_LIBURING
 
@@ -18,37 +28,51 @@ struct ReadRing::Ring {
 std::unique_ptr<ReadRing> ReadRing::create(unsigned depth) {
     auto ring = std::make_unique<Ring>();
     if (io_uring_queue_init(depth, &ring->ring, 0) != 0) return nullptr;
-    return std::unique_ptr<ReadRing>(new ReadRing(std::move(ring)));
+    return std::unique_ptr<ReadRing>(new ReadRing(std::move(ring), depth));
 }
 
 ReadRing::~ReadRing() {
     io_uring_queue_exit(&ring_->ring);
 }
 
-void ReadRing::begin(int fd, uint64_t offset, std::byte* to, uint64_t bytes, uint64_t tag) {
+void ReadRing::begin(const PartialRead& read, uint64_t tag) {
+    reads_[tag] = read;
+    ++in_flight_;
+    submit(tag);
+}
+
+void ReadRing::submit(uint64_t tag) {
+    const PartialRead& read = reads_[tag];
     io_uring_sqe* entry = io_uring_get_sqe(&ring_->ring);
     CHECK(entry != nullptr, "more reads than the ring holds: {}", in_flight_);
-    io_uring_prep_read(entry, fd, to, static_cast<unsigned>(bytes), offset);
+    io_uring_prep_read(entry, read.fd(), read.to(), static_cast<unsigned>(read.left()), read.offset());
     entry->user_data = tag;
-    ++in_flight_;
     // What isn't taken now is taken by wait().
     static_cast<void>(io_uring_submit(&ring_->ring));
 }
 
-std::vector<std::pair<uint64_t, int>> ReadRing::wait() {
-    std::vector<std::pair<uint64_t, int>> done;
+std::vector<std::pair<uint64_t, bool>> ReadRing::wait() {
+    std::vector<std::pair<uint64_t, bool>> over;
     io_uring_cqe* entry = nullptr;
-    int status = 0;
-    do {
-        status = io_uring_submit_and_wait(&ring_->ring, 1);
-    } while (status == -EINTR || status == -EAGAIN);
-    CHECK(status >= 0, "io_uring: {}", status);
-    while (io_uring_peek_cqe(&ring_->ring, &entry) == 0) {
-        done.emplace_back(entry->user_data, entry->res);
-        io_uring_cqe_seen(&ring_->ring, entry);
-        --in_flight_;
+    while (over.empty()) {
+        int status = 0;
+        do {
+            status = io_uring_submit_and_wait(&ring_->ring, 1);
+        } while (status == -EINTR || status == -EAGAIN);
+        CHECK(status >= 0, "io_uring: {}", status);
+        while (io_uring_peek_cqe(&ring_->ring, &entry) == 0) {
+            const uint64_t tag = entry->user_data;
+            const PartialRead::Next next = reads_[tag].add(entry->res);
+            io_uring_cqe_seen(&ring_->ring, entry);
+            if (next == PartialRead::Next::kAgain) {
+                submit(tag);
+                continue;
+            }
+            over.emplace_back(tag, next == PartialRead::Next::kDone);
+            --in_flight_;
+        }
     }
-    return done;
+    return over;
 }
 
 #else
@@ -58,15 +82,15 @@ std::unique_ptr<ReadRing> ReadRing::create(unsigned) {
     return nullptr;
 }
 ReadRing::~ReadRing() = default;
-void ReadRing::begin(int, uint64_t, std::byte*, uint64_t, uint64_t) {
+void ReadRing::begin(const PartialRead&, uint64_t) {
     CHECK(false, "this build has no io_uring");
 }
-std::vector<std::pair<uint64_t, int>> ReadRing::wait() {
+std::vector<std::pair<uint64_t, bool>> ReadRing::wait() {
     return {};
 }
 
 #endif
 
-ReadRing::ReadRing(std::unique_ptr<Ring> ring) : ring_(std::move(ring)) {}
+ReadRing::ReadRing(std::unique_ptr<Ring> ring, unsigned depth) : ring_(std::move(ring)), reads_(depth) {}
 
 }  // namespace vks
