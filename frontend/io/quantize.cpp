@@ -146,8 +146,9 @@ private:
             const std::string& name = writer.tensors()[i].name;
             const TensorView* tensor = checkpoint_.find(name);
             if (tensor == nullptr) continue;  // a scale, written with its weight
-            const auto scale = at.find(scale_name(name));
-            VKS_TRY(scale == at.end() ? copy(*tensor, i, writer) : convert(*tensor, i, scale->second, writer));
+            // Others may have a tensor named like a scale, too.
+            VKS_TRY(weights_.contains(name) ? convert(*tensor, i, at.at(scale_name(name)), writer)
+                                            : copy(*tensor, i, writer));
         }
         return {};
     }

@@ -243,6 +243,29 @@ TEST(Quantize, SameBytesWhateverTheShards) {
     EXPECT_NE(fp8.find("wanted a model that isn't quantised yet, found FP8"), std::string::npos) << fp8;
 }
 
+// Only the model's weights are converted, whatever else the file has.
+TEST(Quantize, CopiesStrangersThatHaveAScale) {
+    const TempDir dir;
+    test::copy_checkpoint("nano-bf16", dir / "in");
+    test::RawFile raw = test::read_raw(dir / "in/model.safetensors");
+    const uint64_t end = raw.data.size();
+    raw.data += "sixteen bytes...scal";
+    test::Json header = test::Json::parse(raw.header);
+    header["foo"] = {{"dtype", "U8"}, {"shape", {4, 4}}, {"data_offsets", {end, end + 16}}};
+    header["foo_scale_inv"] = {{"dtype", "F32"}, {"shape", {1, 1}}, {"data_offsets", {end + 16, end + 20}}};
+    raw.header = header.dump();
+    test::write_raw(dir / "in/model.safetensors", raw);
+    const auto summary = quantize(nano(dir / "in", dir / "out"));
+    ASSERT_TRUE(summary) << summary.error().text;
+    const auto after = Checkpoint::open(dir / "out");
+    ASSERT_TRUE(after) << after.error().text;
+    const TensorView *foo = after->find("foo"), *scale = after->find("foo_scale_inv");
+    ASSERT_TRUE(foo != nullptr && scale != nullptr);
+    EXPECT_EQ(foo->dtype, DType::kU8);
+    EXPECT_EQ(std::memcmp(foo->data, "sixteen bytes...", 16), 0);
+    EXPECT_EQ(std::memcmp(scale->data, "scal", 4), 0);
+}
+
 TEST(Quantize, RefusesAndLeavesNothing) {
     const TempDir dir;
     const fs::path in = dir / "in";
