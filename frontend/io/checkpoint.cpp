@@ -10,6 +10,7 @@
 
 #include "backend/base/bad_input.h"
 #include "frontend/io/index.h"
+#include "frontend/io/to_float.h"
 #include "frontend/model/layout.h"
 
 namespace vks {
@@ -204,6 +205,25 @@ Result<Vector> Checkpoint::vector(std::string_view name, int64_t size) const {
     return Vector{view, size};
 }
 
+Result<Vector> Checkpoint::f32_vector(std::string_view name, int64_t size) const {
+    VKS_ASSIGN(TensorView view, require(name, {DType::kBF16, DType::kF16, DType::kF32}, {size}));
+    if (view.dtype == DType::kF32) return vector(name, size);
+    const auto count = static_cast<size_t>(size), element = static_cast<size_t>(dtype_bits(view.dtype) / 8);
+    const std::lock_guard lock(copies_->mutex);
+    auto& copy = copies_->f32[view.name];
+    if (copy == nullptr) {
+        VKS_ASSIGN(copy, memory_for(view, count * sizeof(float)));
+        for (size_t i = 0; i < count; ++i) {
+            const float value = to_float(view.dtype, view.data + i * element);
+            std::memcpy(copy.get() + i * sizeof value, &value, sizeof value);
+        }
+    }
+    view.dtype = DType::kF32;
+    view.data = copy.get();
+    view.bytes = count * sizeof(float);
+    return Vector{view, size};
+}
+
 Result<Matrix> Checkpoint::head() const {
     const bool tied = config_.tie_word_embeddings && find("lm_head.weight") == nullptr;
     return matrix(tied ? "model.embed_tokens.weight" : "lm_head.weight", config_.vocab_size, config_.hidden_size,
@@ -213,17 +233,22 @@ Result<Matrix> Checkpoint::head() const {
 Status Checkpoint::settle(TensorView& view) const {
     if (view.aligned()) return {};
     const std::lock_guard lock(copies_->mutex);
-    auto& copy = copies_->by_name[view.name];
+    auto& copy = copies_->aligned[view.name];
     if (copy == nullptr) {
-        copy.reset(new (std::nothrow) std::byte[view.bytes]);
-        if (copy == nullptr) {
-            return bad_input("tensor {} ({}): wanted memory for an aligned copy of {} bytes, found too little",
-                             quote(view.name), view.file_name(), view.bytes);
-        }
+        VKS_ASSIGN(copy, memory_for(view, view.bytes));
         std::memcpy(copy.get(), view.data, view.bytes);
     }
     view.data = copy.get();
     return {};
+}
+
+Result<std::unique_ptr<std::byte[]>> Checkpoint::memory_for(const TensorView& view, uint64_t bytes) {
+    std::unique_ptr<std::byte[]> memory(new (std::nothrow) std::byte[bytes]);
+    if (memory == nullptr) {
+        return bad_input("tensor {} ({}): wanted memory for a copy of {} bytes, found too little", quote(view.name),
+                         view.file_name(), bytes);
+    }
+    return memory;
 }
 
 void Checkpoint::prefer_large_pages() const {

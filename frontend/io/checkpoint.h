@@ -1,5 +1,6 @@
 // A Hugging Face model folder as released: its configuration and its weights, mapped. Weights are looked up by name and
-// checked against the shape the caller expects; nothing of their data is read or converted here.
+// checked against the shape the caller expects; of their data nothing is read here but what must be copied: tensors
+// that aren't aligned in their file, and vectors that are wanted wider than they are stored.
 #pragma once
 #include <cstdint>
 #include <filesystem>
@@ -57,6 +58,8 @@ public:
     // `fp8`: whether F8_E4M3 will do. `name` is the weight's full name; its scale may be in another shard.
     Result<Matrix> matrix(std::string_view name, int64_t rows, int64_t cols, bool fp8 = true) const;
     Result<Vector> vector(std::string_view name, int64_t size) const;
+    // The same as F32, for operators that take no other: what is stored in another type is widened, in a copy.
+    Result<Vector> f32_vector(std::string_view name, int64_t size) const;
     // The output head [vocab_size, hidden_size]: lm_head.weight, or the embedding if they are tied.
     Result<Matrix> head() const;
 
@@ -78,11 +81,14 @@ private:
     // Makes the view's data aligned to its type, if need be by a copy.
     Status settle(TensorView& view) const;
 
-    // Aligned copies of tensors that lie at odd addresses in their file, made when they are first asked for.
+    // Made when they are first asked for: of tensors that lie at odd addresses in their file, and of vectors as f32.
     struct Copies {
+        using ByName = std::unordered_map<std::string_view, std::unique_ptr<std::byte[]>>;
         std::mutex mutex;
-        std::unordered_map<std::string_view, std::unique_ptr<std::byte[]>> by_name;
+        ByName aligned, f32;
     };
+    // Memory for a copy of this tensor.
+    static Result<std::unique_ptr<std::byte[]>> memory_for(const TensorView& view, uint64_t bytes);
 
     std::filesystem::path dir_, weights_;  // weights_: the file that lists the tensors, for messages
     ModelConfig config_;

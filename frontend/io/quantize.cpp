@@ -18,6 +18,7 @@
 #include "frontend/io/checkpoint.h"
 #include "frontend/io/e4m3.h"
 #include "frontend/io/json.h"
+#include "frontend/io/to_float.h"
 #include "frontend/model/layout.h"
 
 namespace vks {
@@ -31,22 +32,6 @@ constexpr uint64_t kMaxSmallFile = 256 << 20;
 // What belongs to a checkpoint besides weights and config.json, copied where it is there.
 constexpr std::array kCopied = {"generation_config.json", "tokenizer.json", "tokenizer_config.json",
                                 "special_tokens_map.json", "chat_template.jinja"};
-
-float to_float(DType dtype, const std::byte* element) {
-    if (dtype == DType::kF32) {
-        float value = 0;
-        std::memcpy(&value, element, sizeof value);
-        return value;
-    }
-    uint16_t half = 0;
-    std::memcpy(&half, element, sizeof half);
-    if (dtype == DType::kBF16) return std::bit_cast<float>(static_cast<uint32_t>(half) << 16);
-    const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16, magnitude = half & 0x7fffu;
-    float value = static_cast<float>(magnitude) * 0x1p-24f;  // subnormal
-    if (magnitude >= 0x400u) value = std::bit_cast<float>((magnitude << 13) + (112u << 23));
-    if (magnitude >= 0x7c00u) value = std::bit_cast<float>(0x7f800000u | magnitude << 13);
-    return std::bit_cast<float>(std::bit_cast<uint32_t>(value) | sign);
-}
 
 Status read_exactly(const TensorView& tensor, uint64_t offset, std::span<std::byte> bytes) {
     offset += static_cast<uint64_t>(tensor.data - tensor.file->data());

@@ -48,7 +48,9 @@ private:
 
     MatrixValue matrix(const std::string& name, int64_t rows, int64_t cols, bool fp8 = true);
     MatrixValue head();
+    ValueId vector(const Result<Vector>& found);
     ValueId vector(const std::string& name, int64_t size);
+    ValueId f32_vector(const std::string& name, int64_t size);
     ValueId weight(const TensorView& view);
     void fail(const Error& error) {
         if (problem_.text.empty()) problem_ = error;
@@ -106,13 +108,20 @@ MatrixValue Builder::head() {
     return {weight(found->weight), found->scale ? weight(*found->scale) : kAbsent};
 }
 
-ValueId Builder::vector(const std::string& name, int64_t size) {
-    auto found = checkpoint_.vector(name, size);
+ValueId Builder::vector(const Result<Vector>& found) {
     if (!found) {
         fail(found.error());
         return kAbsent;
     }
     return weight(found->view);
+}
+
+ValueId Builder::vector(const std::string& name, int64_t size) {
+    return vector(checkpoint_.vector(name, size));
+}
+
+ValueId Builder::f32_vector(const std::string& name, int64_t size) {
+    return vector(checkpoint_.f32_vector(name, size));
 }
 
 bool Builder::fp8(const std::string& name) const {
@@ -199,7 +208,7 @@ ValueId Builder::mixture(int64_t layer, ValueId h) {
     const vks_moe_route_params rule = {uint32_t(config_.n_group), uint32_t(config_.topk_group),
                                        uint32_t(config_.num_experts_per_tok), config_.norm_topk_prob ? 1u : 0u,
                                        float(config_.routed_scaling_factor)};
-    const ValueId bias = vector("model." + p + "gate.e_score_correction_bias", experts);
+    const ValueId bias = f32_vector("model." + p + "gate.e_score_correction_bias", experts);
     const auto [idx, share] = g_.moe_route(p + "route", rule, scores, bias);
     if (options_.trace) {
         g_.output(idx, fmt::format("router.{}.topk_idx", layer));

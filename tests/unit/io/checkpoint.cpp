@@ -3,8 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstring>
 
+#include "frontend/io/safetensors_writer.h"
+#include "frontend/model/deepseek_v3.h"
 #include "frontend/model/layout.h"
 #include "tests/support/edit_checkpoint.h"
 
@@ -75,6 +78,47 @@ TEST(Checkpoint, VectorsAndSingleTensors) {
     EXPECT_FALSE(checkpoint->require("lm_head.weight", {DType::kF32}, {512, 64}));
     EXPECT_FALSE(checkpoint->matrix(kQ, 40, 64)->scale);
     EXPECT_EQ(checkpoint->find("nothing"), nullptr);
+}
+
+// A router's bias is f32 in the release; who casts a whole model to bf16 or f16 casts that, too. Its operator wants
+// f32.
+TEST(Checkpoint, RouterBiasIsWidenedToF32) {
+    const std::string name = "model.layers.1.mlp.gate.e_score_correction_bias";
+    const struct {
+        DType dtype;
+        std::array<uint16_t, 8> bits;
+    } cases[] = {{DType::kBF16, {0x3f80, 0xbf00, 0x0000, 0x4049, 0x0001, 0xc2c8, 0x3e80, 0x8000}},
+                 {DType::kF16, {0x3c00, 0xb800, 0x0000, 0x4248, 0x0001, 0xd640, 0x3400, 0x8000}}};
+    for (const auto& c : cases) {
+        const float least = c.dtype == DType::kBF16 ? 0x1p-133f : 0x1p-24f;
+        const std::array<float, 8> wanted = {1, -0.5, 0, 3.140625, least, -100, 0.25, -0.0f};
+        const TempDir dir;
+        test::copy_checkpoint("nano-bf16", dir / "m");
+        {
+            const auto original = Checkpoint::open(test::data("nano-bf16/checkpoint"));
+            ASSERT_TRUE(original) << original.error().text;
+            std::vector<TensorData> tensors;
+            for (const TensorView& view : original->files().front().tensors()) {
+                tensors.push_back({{std::string(view.name), view.dtype, view.shape}, view.data});
+                if (view.name == name) tensors.back() = {{name, c.dtype, {8}}, c.bits.data()};
+            }
+            ASSERT_TRUE(write_safetensors(dir / "m/model.safetensors", tensors));
+        }
+        const auto checkpoint = Checkpoint::open(dir / "m");
+        ASSERT_TRUE(checkpoint) << checkpoint.error().text;
+        const auto bias = checkpoint->f32_vector(name, 8);
+        ASSERT_TRUE(bias) << bias.error().text;
+        EXPECT_EQ(bias->view.dtype, DType::kF32);
+        ASSERT_EQ(bias->view.bytes, sizeof wanted);
+        EXPECT_EQ(std::memcmp(bias->view.data, wanted.data(), sizeof wanted), 0);
+        EXPECT_EQ(checkpoint->f32_vector(name, 8)->view.data, bias->view.data) << "copied twice";
+        EXPECT_FALSE(checkpoint->f32_vector(name, 9));
+        const auto shared = std::make_shared<const Checkpoint>(*Checkpoint::open(dir / "m"));
+        const auto graph = build_main(shared, {.context = 1});
+        EXPECT_TRUE(graph) << graph.error().text;
+    }
+    const auto released = Checkpoint::open(test::data("nano-bf16/checkpoint"));
+    EXPECT_EQ(released->f32_vector(name, 8)->view.data, released->find(name)->data) << "copied without need";
 }
 
 TEST(Checkpoint, LookupsSurviveAMove) {
