@@ -60,6 +60,8 @@ uint64_t Engine::bytes_beside_weights(const Device& device) const {
     each_plan([&](const Plan& plan, const Part&) {
         for (const DevicePlan& d : plan.devices) bytes += d.device == &device ? d.arena_bytes : 0;
     });
+    // These are no file's pages that could be given back.
+    if (device.has(VKS_DEVICE_HOST_MEMORY)) bytes += checkpoint_->copied_bytes();
     return bytes;
 }
 
@@ -84,13 +86,14 @@ void Engine::limit_memory() {
         if (device == nullptr || !device->has(VKS_DEVICE_HOST_MEMORY) || !plans_->uses(*device)) continue;
         const uint64_t taken = bytes_beside_weights(*device), budget = cap - std::min(cap, taken);
         auto paging = page_weights(*checkpoint_, *device, weights_on(*device), budget, options_.mtp);
-        if (paging == nullptr) continue;
-        if (budget < paging->least()) {
+        const uint64_t least = taken + (paging ? paging->least() : 0);
+        if (cap < least) {
             warnings_.push_back(
-                fmt::format("memory (--memory {}): wanted {} bytes for caches, activations and the "
-                            "largest weight, found {}",
-                            name, taken + paging->least(), cap));
+                fmt::format("memory (--memory {}): wanted {} bytes for caches, activations{} and the largest weight, "
+                            "found {}",
+                            name, least, checkpoint_->copied_bytes() > 0 ? ", copies of weights" : "", cap));
         }
+        if (paging == nullptr) continue;
         statistics().prepare(paging->pager());
         executor_->page(std::move(paging));
     }

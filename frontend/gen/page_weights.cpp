@@ -15,7 +15,15 @@ RangeUse use_of(const ModelPiece& piece, bool fits) {
     return fits ? RangeUse::kPinned : RangeUse::kStreamed;
 }
 
-// What isn't aligned in its file was copied, so it isn't there; no piece is of such tensors only.
+// What isn't aligned in its file was copied to memory that isn't the pager's.
+void drop_copied(ModelPiece& piece) {
+    std::erase_if(piece.tensors, [&](const TensorView* tensor) {
+        if (tensor->aligned()) return false;
+        piece.bytes -= tensor->bytes;
+        return true;
+    });
+}
+
 bool is_among(const ModelPiece& piece, const std::set<const std::byte*>& weights) {
     return std::ranges::any_of(piece.tensors, [&](const TensorView* t) { return weights.contains(t->data); });
 }
@@ -35,6 +43,7 @@ uint64_t largest_streamed(const std::vector<ModelPiece>& pieces, const std::vect
 std::unique_ptr<Paging> page_weights(const Checkpoint& checkpoint, Device& device,
                                      const std::set<const std::byte*>& weights, uint64_t budget, int64_t mtp) {
     std::vector<ModelPiece> pieces = checkpoint_pieces(checkpoint, mtp);
+    std::ranges::for_each(pieces, drop_copied);
     std::erase_if(pieces, [&](const ModelPiece& piece) { return !is_among(piece, weights); });
     uint64_t all = 0;
     for (const ModelPiece& piece : pieces)
@@ -49,11 +58,8 @@ std::unique_ptr<Paging> page_weights(const Checkpoint& checkpoint, Device& devic
     auto pager = std::make_unique<Pager>(budget, kReaders);
     for (size_t i = 0; i < pieces.size(); ++i) {
         if (!(pieces[i].reads > 0)) continue;
-        for (const TensorView* tensor : pieces[i].tensors) {
-            // What isn't aligned in its file was copied.
-            if (!tensor->aligned()) continue;
+        for (const TensorView* tensor : pieces[i].tensors)
             pager->add(*tensor->file, tensor->data, tensor->bytes, use_of(pieces[i], homes[i] == 0));
-        }
     }
     return std::make_unique<Paging>(device, std::move(pager));
 }

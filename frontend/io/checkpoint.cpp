@@ -242,13 +242,19 @@ Status Checkpoint::settle(TensorView& view) const {
     return {};
 }
 
-Result<std::unique_ptr<std::byte[]>> Checkpoint::memory_for(const TensorView& view, uint64_t bytes) {
+Result<std::unique_ptr<std::byte[]>> Checkpoint::memory_for(const TensorView& view, uint64_t bytes) const {
     std::unique_ptr<std::byte[]> memory(new (std::nothrow) std::byte[bytes]);
     if (memory == nullptr) {
         return bad_input("tensor {} ({}): wanted memory for a copy of {} bytes, found too little", quote(view.name),
                          view.file_name(), bytes);
     }
+    copies_->bytes += bytes;
     return memory;
+}
+
+uint64_t Checkpoint::copied_bytes() const {
+    const std::lock_guard lock(copies_->mutex);
+    return copies_->bytes;
 }
 
 void Checkpoint::prefer_large_pages() const {

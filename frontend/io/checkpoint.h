@@ -63,6 +63,9 @@ public:
     // The output head [vocab_size, hidden_size]: lm_head.weight, or the embedding if they are tied.
     Result<Matrix> head() const;
 
+    // Memory of the copies that what was asked for so far has needed; they stay.
+    uint64_t copied_bytes() const;
+
     // For a run that reads weights where they are mapped, before it does: large pages, whose tables take less time to
     // walk, if the whole checkpoint fits into this machine's memory. A hint; nothing is read.
     void prefer_large_pages() const;
@@ -86,9 +89,10 @@ private:
         using ByName = std::unordered_map<std::string_view, std::unique_ptr<std::byte[]>>;
         std::mutex mutex;
         ByName aligned, f32;
+        uint64_t bytes = 0;  // of them all
     };
-    // Memory for a copy of this tensor.
-    static Result<std::unique_ptr<std::byte[]>> memory_for(const TensorView& view, uint64_t bytes);
+    // Memory for a copy of this tensor; counts it. Under the copies' mutex.
+    Result<std::unique_ptr<std::byte[]>> memory_for(const TensorView& view, uint64_t bytes) const;
 
     std::filesystem::path dir_, weights_;  // weights_: the file that lists the tensors, for messages
     ModelConfig config_;

@@ -189,7 +189,11 @@ TEST(Checkpoint, OddAddressesAreEvenedOut) {
     ASSERT_TRUE(q) << q.error().text;
     EXPECT_TRUE(q->weight.aligned());
     EXPECT_EQ(std::memcmp(q->weight.data, original->find(kQ)->data, q->weight.bytes), 0);
+    EXPECT_EQ(checkpoint->copied_bytes(), q->weight.bytes);
     EXPECT_EQ(checkpoint->matrix(kQ, 40, 64)->weight.data, q->weight.data) << "copied twice";
+    EXPECT_EQ(checkpoint->copied_bytes(), q->weight.bytes);
+    ASSERT_TRUE(original->matrix(kQ, 40, 64));
+    EXPECT_EQ(original->copied_bytes(), 0u);
     EXPECT_TRUE(checkpoint->vector("model.norm.weight", 64)->view.aligned());
 }
 
