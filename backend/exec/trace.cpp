@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 
@@ -144,7 +143,7 @@ void Trace::write_thread(const Thread& thread, Rows& rows, Json& events) const {
     events.push_back(event(name, "thread", row, thread.begin, thread.end, Json::object()));
 }
 
-Status Trace::write(const std::filesystem::path& path) const {
+Status Trace::write(OutputFile file) const {
     Json events = Json::array();
     events.push_back({{"ph", "M"}, {"name", "process_name"}, {"pid", 1}, {"args", {{"name", "vkseek"}}}});
     events.push_back(row_name(kThread, "CPU thread: steps"));
@@ -161,14 +160,9 @@ Status Trace::write(const std::filesystem::path& path) const {
     Rows rows(events);
     for (const Op& op : ops_) write_op(op, rows, events);
     for (const Thread& thread : threads_) write_thread(thread, rows, events);
-    std::ofstream out(path);
     const Json document = {{"traceEvents", events}, {"displayTimeUnit", "ns"}};
     // A name that is not UTF-8 must not throw.
-    out << document.dump(-1, ' ', false, Json::error_handler_t::replace);
-    out.close();
-    if (!out)
-        return Error{Code::kBadInput, fmt::format("trace ({}): wanted a file that can be written", path.string())};
-    return {};
+    return file.write(document.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
 }  // namespace vks

@@ -2,13 +2,12 @@
 // that Perfetto and chrome://tracing read.
 #pragma once
 #include <cstdint>
-#include <filesystem>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
-#include "backend/base/result.h"
+#include "backend/base/output_file.h"
 #include "backend/graph/graph.h"
 
 namespace vks {
@@ -45,7 +44,8 @@ public:
     void add_thread(const std::string& device, uint64_t thread, int64_t begin, int64_t end) {
         threads_.push_back({device, thread, begin, end});
     }
-    Status write(const std::filesystem::path& path) const;
+    // Into a file that was opened before.
+    Status write(OutputFile file) const;
 
 private:
     static constexpr int64_t kNever = -1;

@@ -1,9 +1,8 @@
 // vkseek bench isa: what compilers make of the operators' programs; runs none of them.
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
-#include "backend/base/bad_input.h"
+#include "backend/base/output_file.h"
 #include "backend/registry/loader.h"
 #include "frontend/bench/isa.h"
 #include "frontend/cli/bench.h"
@@ -29,15 +28,11 @@ struct BenchIsaArgs {
 Status save_rows(const std::filesystem::path& dir, const std::string& target, const std::vector<Json>& rows) {
     std::error_code error;
     std::filesystem::create_directories(dir, error);
-    const std::filesystem::path path = dir / (target + ".json");
+    VKS_ASSIGN(OutputFile file, OutputFile::open("results", dir / (target + ".json")));
     Json all = {{"device", rows.empty() ? Json() : rows[0]["device"]},
                 {"driver", rows.empty() ? Json() : rows[0]["driver"]},
                 {"pipelines", rows}};
-    std::ofstream file(path);
-    file << all.dump(1, ' ', false, Json::error_handler_t::replace) << '\n';
-    file.close();
-    if (!file) return bad_input("results ({}): wanted a file that can be written", path.string());
-    return {};
+    return file.write(all.dump(1, ' ', false, Json::error_handler_t::replace) + "\n");
 }
 
 Result<std::vector<Json>> rows_of_gpu(const BenchIsaArgs& args, const std::string& gpu) {

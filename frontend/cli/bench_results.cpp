@@ -1,8 +1,8 @@
 // vkseek bench compare and bench report: results that -o json wrote, read back.
-#include <fstream>
 #include <memory>
 
 #include "backend/base/bad_input.h"
+#include "backend/base/output_file.h"
 #include "frontend/bench/report.h"
 #include "frontend/bench/results.h"
 #include "frontend/cli/bench.h"
@@ -43,6 +43,7 @@ struct ReportArgs {
 
 Status run_report(const ReportArgs& args) {
     if (args.out.empty()) return usage_error("output", "-o", "a file to write", "none");
+    VKS_ASSIGN(OutputFile file, OutputFile::open("report", args.out));
     std::vector<nlohmann::ordered_json> rows, before;
     for (const std::string& path : args.results) {
         VKS_ASSIGN(const auto more, bench::read_results(path));
@@ -51,11 +52,7 @@ Status run_report(const ReportArgs& args) {
     if (!args.before.empty()) {
         VKS_ASSIGN(before, bench::read_results(args.before));
     }
-    std::ofstream file(args.out, std::ios::binary);
-    file << bench::report_page(rows, before, args.title.value_or("vkseek benchmarks"));
-    file.close();
-    if (!file) return bad_input("report ({}): wanted a file that can be written", args.out.string());
-    return {};
+    return file.write(bench::report_page(rows, before, args.title.value_or("vkseek benchmarks")));
 }
 
 }  // namespace
@@ -73,8 +70,8 @@ void add_bench_compare(CLI::App& bench, Action& action) {
 void add_bench_report(CLI::App& bench, Action& action) {
     const auto args = std::make_shared<ReportArgs>();
     CLI::App& app = add_command<ReportArgs>(bench, action, "report", "Results as one page of HTML", args, run_report);
-    add_arguments(app, "RESULTS", "RESULTS.json ...", "Files that -o json wrote: of ops, model, roofline and isa, together",
-                  args->results);
+    add_arguments(app, "RESULTS", "RESULTS.json ...",
+                  "Files that -o json wrote: of ops, model, roofline and isa, together", args->results);
     add_path(app, "-o,--output", "Output: the HTML file to write", args->out);
     add_path(app, "--before", "Results of an earlier run to compare with", args->before);
     add_text(app, "--title", "TEXT", "Title of the page", args->title);

@@ -75,7 +75,11 @@ bool Runtime::row_bits(const Placement& placement, int64_t rows) {
 Status Runtime::start(const EngineOptions& wanted) {
     EngineOptions engine = wanted;
     if (!engine.placement.op_backend.empty()) VKS_TRY(drop_unused(engine));
-    if (!options_.trace_file.empty()) trace_ = std::make_unique<Trace>();
+    if (!options_.trace_file.empty()) {
+        VKS_ASSIGN(OutputFile file, OutputFile::open("trace", options_.trace_file));
+        trace_file_.emplace(std::move(file));
+        trace_ = std::make_unique<Trace>();
+    }
     VKS_ASSIGN(engine_, Engine::create(checkpoint_, registry(), engine, trace_.get()));
     warnings_.insert(warnings_.end(), engine_->warnings().begin(), engine_->warnings().end());
     if (options_.explain) write_stderr(engine_->explain());
@@ -104,7 +108,7 @@ Status Runtime::drop_unused(EngineOptions& engine) {
 Status Runtime::finish() {
     VKS_TRY(checkpoint_->check_unchanged());
     engine_->keep_statistics();
-    if (trace_) VKS_TRY(trace_->write(options_.trace_file));
+    if (trace_) VKS_TRY(trace_->write(std::move(*trace_file_)));
     if (options_.explain) write_stderr(stats_lines());
     return {};
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/base/output_file.h"
 #include "backend/registry/registry.h"
 #include "frontend/cli/options.h"
 #include "frontend/gen/engine.h"
@@ -24,8 +25,8 @@ public:
 
     // Whether all devices that `placement` names promise vks.row_bits/1 for launches of up to `rows`. Loads plugins.
     bool row_bits(const Placement& placement, int64_t rows);
-    // Loads plugins and makes the engine; prints the plans under --explain. Context, chunk and outputs are the
-    // caller's, in `engine`.
+    // Opens the trace's file, loads plugins and makes the engine; prints the plans under --explain. Context, chunk and
+    // outputs are the caller's, in `engine`.
     Status start(const EngineOptions& wanted);
     // After a run, before it reports success: the files are still what they were, the trace is written, devices' counts
     // are printed under --explain.
@@ -76,6 +77,7 @@ private:
     std::optional<Tokenizer> tokenizer_;
     std::unique_ptr<Registry> registry_;  // outlives the engine
     std::unique_ptr<Trace> trace_;
+    std::optional<OutputFile> trace_file_;
     std::unique_ptr<Engine> engine_;
 };
 

@@ -98,6 +98,12 @@ TEST(Errors, BadModelsAndInputs) {
     EXPECT_NE(failure(run_program({"logits", "-m", demo, "--ids", "1", "-o", "/nowhere/x"}), 3).find("/nowhere"),
               std::string::npos);
 
+    // Before there is an answer that would be lost.
+    EXPECT_EQ(failure(run_program({"generate", "-m", demo, "-p", "x", "-n", "3", "--trace-file", "/nowhere/x"}), 3),
+              "trace (/nowhere/x): wanted a file that can be written, found: No such file or directory");
+    EXPECT_EQ(failure(run_program({"bench", "report", "/nowhere/in", "-o", "/nowhere/x"}), 3),
+              "report (/nowhere/x): wanted a file that can be written, found: No such file or directory");
+
     write_bytes(dir / "ids", "[1, \"2\"]");
     const std::string ids_file = dir / "ids";
     EXPECT_EQ(failure(run_program({"logits", "-m", demo, "--ids-file", ids_file, "-o", dir / "out"}), 3),

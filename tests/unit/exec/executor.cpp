@@ -284,7 +284,7 @@ TEST_F(Executing, ATraceHoldsEveryLaunch) {
     ASSERT_TRUE(plan) << plan.error().text;
     ASSERT_TRUE(session.step(**plan, kIds, 0));
     ASSERT_TRUE(session.step(**plan, {1, 2}, 10));
-    ASSERT_TRUE(trace.write(dir / "trace.json"));
+    ASSERT_TRUE(trace.write(*OutputFile::open("trace", dir / "trace.json")));
     const auto json = nlohmann::json::parse(test::read_bytes(dir / "trace.json"));
     std::map<std::string, size_t> count;
     std::set<std::string> rows;
