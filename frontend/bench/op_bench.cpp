@@ -124,6 +124,10 @@ std::unique_ptr<OpRun> OpBench::check(PlacedConstants& here, PlacedConstants& th
     run->result.skipped = trial.unsupported();
     run->result.problem = trial.problem();
     if (!ready) return run;
+    if (!options_.variant.empty() && trial.variant() != options_.variant) {
+        run->result.skipped = fmt::format("it runs as {}, --variant asks for {}", trial.variant(), options_.variant);
+        return run;
+    }
     run->result.problem = trial.launch() ? verify(there, c, *run, expected) : trial.problem();
     return run;
 }

@@ -62,6 +62,7 @@ struct OpBenchOptions {
     double most_case_seconds = 10;  // of a launch, by the one of fewer rows; 0: any
     bool cold = true;               // caches are flushed before each repetition
     std::string device_options;     // of vks_plugin.open
+    std::string variant;            // cases that run as another are skipped; empty: any
     // Called with each case before anything is asked of the device; false leaves the case out. May be null.
     std::function<Result<bool>(conformance::Target&, const OpCase&)> before = {};
 };

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <set>
 
 #include "backend/base/bad_input.h"
 #include "frontend/bench/op_bench.h"
@@ -54,7 +55,10 @@ bench::OpBenchOptions bench_options(const BenchOpsArgs& args) {
     if (args.most_gflop) options.most_flops = *args.most_gflop * 1e9;
     if (args.most_memory) options.most_bytes = static_cast<double>(*args.most_memory);
     if (args.common.threads) options.device_options = fmt::format("threads={};", *args.common.threads);
-    if (args.variant) options.device_options += "variant=" + *args.variant;
+    if (args.variant && *args.variant != "auto") {
+        options.device_options += "variant=" + *args.variant;
+        options.variant = *args.variant;
+    }
     return options;
 }
 
@@ -70,24 +74,26 @@ std::vector<bench::OpFamily> families_of(const BenchOpsArgs& args, const ModelCo
     return list;
 }
 
-// What a whole run is told about its wrong results: the first, and how many.
-struct Wrong {
-    int64_t count = 0;
+// What a whole run is told about its results: how many are wrong, and the first of them; which variants there were.
+struct Summary {
+    int64_t wrong = 0;
     std::string first;
+    std::set<std::string> variants;
 
     void note(const bench::OpResult& result, const std::string& device) {
+        if (!result.variant.empty()) variants.insert(result.variant);
         std::string text = result.problem;
         if (result.wrong)
             text = fmt::format("argument {} element {}: wanted {}, found {}", result.wrong->argument,
                                result.wrong->index, result.wrong->wanted, result.wrong->found);
         if (text.empty()) return;
-        if (count++ == 0)
+        if (wrong++ == 0)
             first = fmt::format("{} {} {} on {}: {}", result.op, result.shape, result.variant, device, text);
     }
 };
 
 Status measure_device(const BenchOpsArgs& args, const BenchDevice& device, const vks_plugin& reference,
-                      const std::vector<bench::OpFamily>& families, bench::TablePrinter& printer, Wrong& wrong) {
+                      const std::vector<bench::OpFamily>& families, bench::TablePrinter& printer, Summary& summary) {
     std::string name;
     std::optional<bench::Roofline> roofline;
     {
@@ -106,7 +112,7 @@ Status measure_device(const BenchOpsArgs& args, const BenchDevice& device, const
     for (size_t i = 0; i < families.size(); ++i) {
         progress.update(static_cast<int64_t>(i), std::ssize(families));
         VKS_TRY(bench.run(families[i], [&](const bench::OpResult& result) {
-            wrong.note(result, device.id);
+            summary.note(result, device.id);
             return write_stdout(printer.row(op_row(result, device.id, name, &*roofline)));
         }));
     }
@@ -121,14 +127,21 @@ Status run_bench_ops(const BenchOpsArgs& args) {
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
     const std::vector<bench::OpFamily> families = families_of(args, config);
     bench::TablePrinter printer(bench::op_table(), args.format);
-    Wrong wrong;
+    Summary summary;
     VKS_TRY(write_stdout(printer.begin()));
     for (const BenchDevice& device : devices)
-        VKS_TRY(measure_device(args, device, *reference, families, printer, wrong));
+        VKS_TRY(measure_device(args, device, *reference, families, printer, summary));
     VKS_TRY(write_stdout(printer.end()));
-    if (wrong.count == 0) return {};
+    // A device whose plugin lets nobody choose has what it has.
+    const std::string wanted = bench_options(args).variant;
+    if (!wanted.empty() && !summary.variants.empty() && !summary.variants.contains(wanted))
+        return Error{
+            Code::kNoBackend,
+            fmt::format("variant (--variant): wanted one of those that these operators have here ({}), found {}",
+                        cut(fmt::format("{}", fmt::join(summary.variants, ", ")), 400), quote(wanted, 80))};
+    if (summary.wrong == 0) return {};
     return Error{Code::kMismatch, fmt::format("operators (bench ops): wanted right results, found {} wrong; first {}",
-                                              wrong.count, wrong.first)};
+                                              summary.wrong, summary.first)};
 }
 
 }  // namespace
@@ -143,7 +156,8 @@ void add_bench_ops(CLI::App& bench, Action& action) {
              args->shapes);
     add_backend_option(app, args->common.placement,
                        "Devices to measure, e.g. cpu,vulkan:0. Default: auto, all of them");
-    add_text(app, "--variant", "NAME", "Only this variant where the plugin lets one choose, e.g. plain", args->variant);
+    add_text(app, "--variant", "NAME", "Only this variant, e.g. plain; operators that run as another are skipped",
+             args->variant);
     add_counts(app, "--rows", "Rows: tokens in a step. Default 1,2,4,8,64,512,4096", args->rows);
     add_counts(app, "--contexts", "Contexts of attention. Default 1024,8192,65536", args->contexts);
     add_integer(app, "-r,--repetitions", "Repetitions of each case. Default 5", args->repetitions, 1, 100000);

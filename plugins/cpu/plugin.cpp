@@ -35,6 +35,19 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
+// What operators' variants are called; "plain" is the last.
+std::vector<std::string> variant_names() {
+    std::vector<std::string> names;
+    for (const Op* op : op_list())
+        for (const Variant* variant : op->variants) {
+            const std::string name = variant->name ? variant->name : variant->dynamic_name();
+            if (name != "plain" && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+        }
+    std::sort(names.begin(), names.end());
+    names.emplace_back("plain");
+    return names;
+}
+
 // Options: threads=N (default: one per usable core), variant=auto|plain|NAME, target=auto|NAME (one for all devices
 // that are open).
 vks_status open(const vks_host*, uint32_t index, const char* options, vks_device** out, vks_error* error) noexcept {
@@ -53,10 +66,20 @@ vks_status open(const vks_host*, uint32_t index, const char* options, vks_device
         }
         const std::string &target = parsed["target"], &variant = parsed["variant"];
         const bool targeted = !target.empty() && target != "auto";
+        const bool chosen = !variant.empty() && variant != "auto";
         auto device = std::make_unique<vks_device>(threads);
         device->portable_only = targeted;
-        if (variant != "auto") device->variant = variant;
+        if (chosen) device->variant = variant;
         if (const vks_status status = hold_target(targeted ? target : "", error); status != VKS_OK) return status;
+        // Some are called what the target is.
+        if (const std::vector<std::string> names = variant_names();
+            chosen && std::find(names.begin(), names.end(), variant) == names.end()) {
+            release_target();
+            std::string known = "auto";
+            for (const std::string& name : names) known += ", " + name;
+            return fail(error, VKS_INVALID, "variant: wanted one of %.120s, found %.64s", known.c_str(),
+                        variant.c_str());
+        }
         *out = device.release();
         return vks_status{VKS_OK};
     });

@@ -49,6 +49,25 @@ TEST(BenchOps, ThePlainVariantCanBeChosen) {
     EXPECT_EQ(nlohmann::json::parse(ran.out)[0]["variant"], "plain");
 }
 
+// By the plugin that has variants, and by what a device runs if its plugin has no choice.
+TEST(BenchOps, AnUnknownVariantIsNamedWithTheKnownOnes) {
+    const std::vector<std::string> options = {"--rows", "1",         "-r",       "1",  "--op",
+                                              "add",    "--variant", "nonesuch", "-o", "json"};
+    std::vector<std::string> cpu = options, null = options;
+    cpu.insert(cpu.end(), {"--backend", "cpu"});
+    null.insert(null.end(), {"--plugin-dir", null_dir(), "--backend", "null"});
+    const Ran known = bench("ops", cpu), skipped = bench("ops", null);
+    EXPECT_EQ(known.status, 4);
+    EXPECT_NE(known.err.find("variant: wanted one of auto, "), std::string::npos) << known.err;
+    EXPECT_NE(known.err.find("plain, found nonesuch"), std::string::npos) << known.err;
+    EXPECT_EQ(skipped.status, 4);
+    EXPECT_NE(skipped.err.find("variant (--variant): wanted one of "), std::string::npos) << skipped.err;
+    const auto rows = nlohmann::json::parse(skipped.out, nullptr, false);
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_TRUE(rows[0]["skipped"].get<std::string>().ends_with("--variant asks for nonesuch")) << rows[0];
+    EXPECT_TRUE(rows[0]["median_us"].is_null());
+}
+
 // A plugin that computes nothing gives wrong results: reported, not timed.
 TEST(BenchOps, WrongResultsAreReportedAndNotTimed) {
     const Ran ran = bench(
