@@ -24,12 +24,21 @@ void on_interrupt(int number) {
     raise(number);
 }
 
-void handle_interrupt(void (*handler)(int)) {
+void handle(int number, void (*handler)(int)) {
     struct sigaction action = {};
     action.sa_handler = handler;
     sigemptyset(&action.sa_mask);
     action.sa_flags = SA_RESTART;  // what is being written is written
-    sigaction(SIGINT, &action, nullptr);
+    sigaction(number, &action, nullptr);
+}
+
+void handle_interrupts(Interrupts which, void (*handler)(int)) {
+    handle(SIGINT, handler);
+    if (which != Interrupts::kAll) return;
+    for (const int number : {SIGTERM, SIGHUP}) {
+        struct sigaction before = {};
+        if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) handle(number, handler);
+    }
 }
 
 // Text without control characters, but with its lines and tabs.
@@ -69,13 +78,13 @@ bool stderr_is_terminal() {
     return is;
 }
 
-InterruptFlag::InterruptFlag() {
+InterruptFlag::InterruptFlag(Interrupts which) : which_(which) {
     g_interrupted = false;
-    handle_interrupt(on_interrupt);
+    handle_interrupts(which_, on_interrupt);
 }
 
 InterruptFlag::~InterruptFlag() {
-    handle_interrupt(SIG_DFL);
+    handle_interrupts(which_, SIG_DFL);
 }
 
 const std::atomic<bool>& InterruptFlag::flag() const {

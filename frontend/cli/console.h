@@ -23,17 +23,24 @@ Status write_json(const nlohmann::ordered_json& document);
 void write_stderr(std::string_view text);
 bool stderr_is_terminal();
 
-// Ctrl-C sets a flag instead of ending the program, as long as the object lives; a second one while the flag is set
-// ends it at once. One object at a time.
+// What ends a program by itself: Ctrl-C; also a request to end (SIGTERM) and a terminal that is gone (SIGHUP).
+enum class Interrupts : uint8_t { kCtrlC, kAll };
+
+// An interrupt sets a flag instead of ending the program, as long as the object lives; a second one while the flag is
+// set ends it at once. SIGTERM and SIGHUP stay ignored where they were (nohup). One object at a time.
 class InterruptFlag {
 public:
-    InterruptFlag();
+    // kAll: for work that leaves files behind unless it is ended in order.
+    explicit InterruptFlag(Interrupts which = Interrupts::kCtrlC);
     ~InterruptFlag();
     InterruptFlag(const InterruptFlag&) = delete;
     InterruptFlag& operator=(const InterruptFlag&) = delete;
     const std::atomic<bool>& flag() const;
     bool is_set() const { return flag().load(); }
     void clear();
+
+private:
+    const Interrupts which_;
 };
 
 // A line on the terminal that is redrawn, once work has lasted a second; nothing when stderr is no terminal. The line

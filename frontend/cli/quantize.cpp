@@ -35,7 +35,7 @@ nlohmann::ordered_json summary_json(const QuantizeSummary& summary) {
 Status run_quantize(const QuantizeArgs& args) {
     if (args.in.empty()) return usage_error("model", "vkseek quantize --help", "IN and OUT", "neither");
     if (args.out.empty()) return usage_error("output", "vkseek quantize --help", "IN and OUT", "only IN");
-    InterruptFlag interrupt;
+    const InterruptFlag interrupt(Interrupts::kAll);
     Progress progress("MB");
     QuantizeOptions options;
     options.in = args.in;

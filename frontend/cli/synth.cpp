@@ -36,6 +36,8 @@ Status run_synth(const SynthArgs& args) {
     options.seed = static_cast<uint64_t>(args.seed.value_or(0));
     options.sparse = args.sparse;
     options.tokenizer_dir = args.tokenizer;
+    const InterruptFlag interrupt(Interrupts::kAll);
+    options.interrupted = &interrupt.flag();
     Progress progress("MB");
     options.progress = [&](uint64_t done, uint64_t total) {
         progress.update(static_cast<int64_t>(done / 1000000), static_cast<int64_t>(total / 1000000));

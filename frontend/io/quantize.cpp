@@ -140,7 +140,7 @@ private:
 
     Status check_interrupt() const {
         if (options_.interrupted == nullptr || !options_.interrupted->load()) return {};
-        return bad_input("run (Ctrl-C): wanted to finish {}, found an interrupt", options_.out.string());
+        return bad_input("run (interrupted): wanted to finish {}, found an interrupt", options_.out.string());
     }
 
     Status copy(const TensorView& tensor, size_t to, SafetensorsWriter& writer) {

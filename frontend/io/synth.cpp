@@ -121,6 +121,7 @@ private:
     Status write_shard(SafetensorsWriter& writer) {
         std::vector<std::byte> buffer(options_.sparse ? 0 : kBuffer);
         for (const TensorInfo& info : writer.tensors()) {
+            VKS_TRY(check_interrupt());
             VKS_TRY(options_.sparse ? writer.skip(info.bytes())
                                     : write_tensor(*by_name_.at(info.name), buffer, writer));
             if (options_.sparse) shards_.report(info.bytes());
@@ -128,10 +129,16 @@ private:
         return {};
     }
 
+    Status check_interrupt() const {
+        if (options_.interrupted == nullptr || !options_.interrupted->load()) return {};
+        return bad_input("run (interrupted): wanted to finish {}, found an interrupt", options_.out.string());
+    }
+
     Status write_tensor(const SynthTensor& tensor, std::span<std::byte> buffer, SafetensorsWriter& writer) {
         RandomStream stream(options_.seed, tensor.stream);
         for (uint64_t left = tensor.info.bytes(); left > 0;) {
             const auto piece = buffer.first(std::min<uint64_t>(left, buffer.size()));
+            VKS_TRY(check_interrupt());
             fill(tensor, stream, piece);
             VKS_TRY(writer.write(piece));
             left -= piece.size();

@@ -72,5 +72,25 @@ TEST(Lists, SynthMakesAModelThatRuns) {
     EXPECT_EQ(text.status, 0) << text.err;
 }
 
+// Interrupted once the first file has begun; gigabytes would follow.
+TEST(Lists, SynthThatIsInterruptedCanBeRepeated) {
+    const TempDir dir;
+    const std::string model = dir / "model";
+    RunOptions shell;
+    shell.program = "/bin/sh";
+    for (const char* name : {"INT", "TERM"}) {
+        SCOPED_TRACE(name);
+        const std::string script =
+            "\"$0\" synth --shape bench-m -o \"$1\" & pid=$!\n"
+            "until ls \"$1\"/*.safetensors* >/dev/null 2>&1; do kill -0 $pid || break; done\n"
+            "kill -$2 $pid; wait $pid";
+        const Ran ran = run_program({"-c", script, VKS_PROGRAM, model, name}, shell);
+        EXPECT_EQ(ran.status, 3) << ran.err;
+        EXPECT_NE(ran.err.find("found an interrupt"), std::string::npos) << ran.err;
+        EXPECT_TRUE(std::filesystem::is_empty(model));
+    }
+    EXPECT_EQ(run_program({"synth", "--shape", "demo", "--layers", "1", "-o", model}).status, 0);
+}
+
 }  // namespace
 }  // namespace vks::test

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <ctime>
@@ -191,6 +192,22 @@ TEST(Synth, RefusesAndCleansUp) {
     const Status huge = synth(options);
     ASSERT_FALSE(huge);
     EXPECT_NE(huge.error().text.find("wanted room for"), std::string::npos) << huge.error().text;
+}
+
+// In the middle of a file; the folder is free for another try.
+TEST(Synth, AnInterruptLeavesNothing) {
+    const TempDir dir;
+    std::atomic<bool> interrupted{false};
+    SynthOptions options = demo_options(dir / "m");
+    options.interrupted = &interrupted;
+    options.progress = [&](uint64_t, uint64_t) { interrupted = true; };
+    const Status status = synth(options);
+    ASSERT_FALSE(status);
+    EXPECT_NE(status.error().text.find("found an interrupt"), std::string::npos) << status.error().text;
+    EXPECT_TRUE(fs::is_empty(dir / "m"));
+    interrupted = false;
+    options.progress = nullptr;
+    EXPECT_TRUE(synth(options));
 }
 
 TEST(RandomWeights, PiecesContinueTheStream) {
