@@ -70,6 +70,7 @@ Result<Synthesised> synthesise(const BenchModelArgs& args, int64_t context, cons
     options.progress = [&](uint64_t done, uint64_t total) {
         progress.update(static_cast<int64_t>(done / 1000000), static_cast<int64_t>(total / 1000000));
     };
+    options.interrupted = &interrupted;
     VKS_TRY(synth(options));
     if (interrupted) return Error{Code::kBadInput, "benchmark: wanted to go on, found it interrupted"};
     return Synthesised{std::move(folder), shape};
@@ -147,7 +148,7 @@ Status run_bench_model(const BenchModelArgs& args) {
     wanted.drafts = args.drafts.value_or(0);
     const std::vector<ModelTest> tests = bench::list_tests(wanted);
     VKS_TRY(check(args, tests));
-    const InterruptFlag interrupt;
+    const InterruptFlag interrupt(Interrupts::kAll);
     CommonOptions options = args.common;
     Synthesised made;
     if (args.shape) {

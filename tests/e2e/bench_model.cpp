@@ -1,7 +1,11 @@
 // `vkseek bench model`: llama-bench's columns and formats. Times are whatever they are.
 #include <gtest/gtest.h>
+#include <signal.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "tests/support/run_program.h"
 #include "tests/support/temp_dir.h"
@@ -93,6 +97,27 @@ TEST(BenchModel, AShapesWeightsAreGoneAfterwards) {
     }
     const Ran text = bench_model({"--shape", "demo", "--layers", "2", "-p", "8", "-n", "0"});
     EXPECT_NE(text.out.find("pp8: extrapolation, not measured: "), std::string::npos) << text.out;
+}
+
+TEST(BenchModel, AShapesWeightsAreGoneWhenItIsEnded) {
+    const TempDir dir;
+    for (const int number : {SIGINT, SIGTERM}) {
+        SCOPED_TRACE(number);
+        bool sent = false;
+        RunOptions run;
+        run.on_output = [&](pid_t child, std::string_view out) {
+            if (out.empty() || std::exchange(sent, true)) return;
+            EXPECT_FALSE(std::filesystem::is_empty(dir.path()));
+            kill(child, number);
+        };
+        const Ran ran = run_program({"bench", "model", "--backend", "cpu", "--shape", "demo", "--layers", "2", "-p",
+                                     "8", "-n", "100000", "-r", "1", "-o", "jsonl", "--work-dir", dir.path()},
+                                    run);
+        EXPECT_TRUE(sent);
+        EXPECT_EQ(ran.status, 3) << ran.err;
+        EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+        EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
+    }
 }
 
 TEST(BenchModel, WrongCommandLines) {
