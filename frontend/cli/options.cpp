@@ -76,8 +76,9 @@ void add_math_option(CLI::App& app, CommonOptions& options) {
 }
 
 void add_threads_option(CLI::App& app, CommonOptions& options) {
+    constexpr int64_t kMost = 1024;  // that the plugin takes
     add_integer(app, "--threads", "Threads of the CPU plugin. Default: the cores this process may use", options.threads,
-                1, 4096);
+                1, kMost);
 }
 
 void add_running_options(CLI::App& app, CommonOptions& options) {

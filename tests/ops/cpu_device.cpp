@@ -314,7 +314,7 @@ TEST_F(CpuDevice, OneDeviceWithHostMemory) {
 TEST_F(CpuDevice, Options) {
     vks_device* opened = nullptr;
     for (const char* bad :
-         {"threads=0", "threads=two", "threads=99999", "threads=2x", "target=abacus", "variant=nonesuch"}) {
+         {"threads=0", "threads=two", "threads=1025", "threads=2x", "target=abacus", "variant=nonesuch"}) {
         EXPECT_EQ(device_.plugin().open(nullptr, 0, bad, &opened, &error_), VKS_INVALID) << bad;
         EXPECT_EQ(opened, nullptr);
     }
