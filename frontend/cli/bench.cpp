@@ -3,9 +3,28 @@
 
 #include <CLI/CLI.hpp>
 
+#include "frontend/cli/console.h"
 #include "frontend/cli/values.h"
 
 namespace vks {
+
+ResultStream::~ResultStream() {
+    // Why the run failed is more worth saying than that this can't be written.
+    if (begun_ && !ended_) static_cast<void>(end());
+}
+
+std::string ResultStream::begin() {
+    return std::exchange(begun_, true) ? "" : begin_();
+}
+
+Status ResultStream::add(const std::string& result) {
+    return write_stdout(begin() + result);
+}
+
+Status ResultStream::end() {
+    ended_ = true;
+    return write_stdout(begin() + end_());
+}
 
 void add_format_option(CLI::App& app, bench::Format& format) {
     add_value(app, "-o,--output", "md|csv|json|jsonl|sql", "Format of the results. Default md",

@@ -7,7 +7,6 @@
 #include "frontend/bench/isa.h"
 #include "frontend/cli/bench.h"
 #include "frontend/cli/bench_devices.h"
-#include "frontend/cli/console.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/placement.h"
 #include "frontend/cli/values.h"
@@ -65,10 +64,9 @@ Result<std::vector<Json>> rows_of_device(const BenchDevice& device) {
 }
 
 Status run_bench_isa(const BenchIsaArgs& args) {
-    bench::TablePrinter printer(bench::isa_table(), args.format);
-    VKS_TRY(write_stdout(printer.begin()));
+    TableWriter table(bench::isa_table(), args.format);
     const auto show = [&](const std::string& target, const std::vector<Json>& rows) -> Status {
-        for (const Json& row : rows) VKS_TRY(write_stdout(printer.row(row)));
+        for (const Json& row : rows) VKS_TRY(table.row(row));
         return args.save.empty() ? Status{} : save_rows(args.save, target, rows);
     };
     for (const std::string& gpu : args.gpus) {
@@ -83,7 +81,7 @@ Status run_bench_isa(const BenchIsaArgs& args) {
             VKS_TRY(show(device.id, rows));
         }
     }
-    return write_stdout(printer.end());
+    return table.end();
 }
 
 }  // namespace

@@ -78,7 +78,7 @@ Result<Synthesised> synthesise(const BenchModelArgs& args, int64_t context, cons
 
 // Tests that are compared with each other run in turn: generation without drafts, then with.
 Status run_group(bench::ModelBench& bench, std::span<const ModelTest> group, const BenchModelArgs& args,
-                 bench::ModelReport& report, const InterruptFlag& interrupt) {
+                 bench::ModelReport& report, ResultStream& out, const InterruptFlag& interrupt) {
     std::vector<bench::ModelResult> results;
     for (const ModelTest& test : group) {
         results.push_back({test, bench::utc_now(), {}});
@@ -90,7 +90,7 @@ Status run_group(bench::ModelBench& bench, std::span<const ModelTest> group, con
             result.samples.push_back(std::move(sample));
         }
     }
-    for (const bench::ModelResult& result : results) VKS_TRY(write_stdout(report.add(result, results.front())));
+    for (const bench::ModelResult& result : results) VKS_TRY(out.add(report.add(result, results.front())));
     return {};
 }
 
@@ -98,17 +98,17 @@ Status run_tests(Runtime& runtime, const std::vector<ModelTest>& tests, const Be
                  bench::ModelReport& report, const InterruptFlag& interrupt) {
     bench::ModelBench bench(runtime.engine(), static_cast<uint64_t>(args.seed.value_or(0)), args.repeated);
     Progress progress("tests");
-    VKS_TRY(write_stdout(report.begin()));
+    ResultStream out([&] { return report.begin(); }, [&] { return report.end(); });
     for (size_t first = 0; first < tests.size();) {
         size_t last = first + 1;
         while (last < tests.size() && tests[last].drafts > 0) ++last;
         progress.update(static_cast<int64_t>(first), std::ssize(tests));
-        VKS_TRY(run_group(bench, std::span(tests).subspan(first, last - first), args, report, interrupt));
+        VKS_TRY(run_group(bench, std::span(tests).subspan(first, last - first), args, report, out, interrupt));
         first = last;
     }
     progress.clear();
     VKS_TRY(runtime.finish());
-    return write_stdout(report.end());
+    return out.end();
 }
 
 bench::ModelUnderTest model_under_test(const Runtime& runtime, const CommonOptions& options,

@@ -93,7 +93,7 @@ struct Summary {
 };
 
 Status measure_device(const BenchOpsArgs& args, const BenchDevice& device, const vks_plugin& reference,
-                      const std::vector<bench::OpFamily>& families, bench::TablePrinter& printer, Summary& summary) {
+                      const std::vector<bench::OpFamily>& families, TableWriter& table, Summary& summary) {
     std::string name;
     std::optional<bench::Roofline> roofline;
     {
@@ -113,7 +113,7 @@ Status measure_device(const BenchOpsArgs& args, const BenchDevice& device, const
         progress.update(static_cast<int64_t>(i), std::ssize(families));
         VKS_TRY(bench.run(families[i], [&](const bench::OpResult& result) {
             summary.note(result, device.id);
-            return write_stdout(printer.row(op_row(result, device.id, name, &*roofline)));
+            return table.row(op_row(result, device.id, name, &*roofline));
         }));
     }
     return {};
@@ -126,12 +126,11 @@ Status run_bench_ops(const BenchOpsArgs& args) {
     VKS_ASSIGN(const vks_plugin* reference, reference_plugin(registry));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
     const std::vector<bench::OpFamily> families = families_of(args, config);
-    bench::TablePrinter printer(bench::op_table(), args.format);
+    TableWriter table(bench::op_table(), args.format);
     Summary summary;
-    VKS_TRY(write_stdout(printer.begin()));
     for (const BenchDevice& device : devices)
-        VKS_TRY(measure_device(args, device, *reference, families, printer, summary));
-    VKS_TRY(write_stdout(printer.end()));
+        VKS_TRY(measure_device(args, device, *reference, families, table, summary));
+    VKS_TRY(table.end());
     // A device whose plugin lets nobody choose has what it has.
     const std::string wanted = bench_options(args).variant;
     if (!wanted.empty() && !summary.variants.empty() && !summary.variants.contains(wanted))

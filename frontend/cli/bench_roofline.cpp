@@ -4,7 +4,6 @@
 #include "frontend/bench/roofline.h"
 #include "frontend/cli/bench.h"
 #include "frontend/cli/bench_devices.h"
-#include "frontend/cli/console.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/placement.h"
 
@@ -19,8 +18,7 @@ struct BenchRooflineArgs {
 Status run_bench_roofline(const BenchRooflineArgs& args) {
     Registry registry(plugin_dirs(args.common.plugin_dirs));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
-    bench::TablePrinter printer(bench::roofline_table(), args.format);
-    VKS_TRY(write_stdout(printer.begin()));
+    TableWriter table(bench::roofline_table(), args.format);
     const std::string options = args.common.threads ? fmt::format("threads={}", *args.common.threads) : "";
     for (const BenchDevice& device : devices) {
         conformance::Target target(*device.plugin, device.index, options);
@@ -29,9 +27,9 @@ Status run_bench_roofline(const BenchRooflineArgs& args) {
                                                        conformance::describe(target.status, target.error))};
         VKS_ASSIGN(const bench::Roofline roofline, bench::measure_roofline(target));
         VKS_TRY(bench::keep_roofline(roofline));
-        for (const auto& row : roofline_rows(roofline, device.id)) VKS_TRY(write_stdout(printer.row(row)));
+        for (const auto& row : roofline_rows(roofline, device.id)) VKS_TRY(table.row(row));
     }
-    return write_stdout(printer.end());
+    return table.end();
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 #include "frontend/bench/tuner.h"
 #include "frontend/cli/bench.h"
 #include "frontend/cli/bench_devices.h"
-#include "frontend/cli/console.h"
 #include "frontend/cli/options.h"
 #include "frontend/cli/placement.h"
 #include "frontend/cli/values.h"
@@ -50,7 +49,7 @@ bench::TableLayout tune_table() {
 }
 
 Status tune_device(const BenchTuneArgs& args, const BenchDevice& device, const vks_plugin& reference,
-                   const std::vector<bench::OpFamily>& families, bench::TablePrinter& printer) {
+                   const std::vector<bench::OpFamily>& families, TableWriter& table) {
     const auto* shaders =
         static_cast<const vks_shader_api*>(find_extension(*device.plugin, VKS_SHADER_ID, sizeof(vks_shader_api)));
     const auto* tuning =
@@ -66,12 +65,12 @@ Status tune_device(const BenchTuneArgs& args, const BenchDevice& device, const v
     if (!tuner.problem().empty())
         return Error{Code::kNoBackend, fmt::format("device ({}): {}", device.id, tuner.problem())};
     VKS_TRY(tuner.run(families, [&](const bench::TunedNumber& number) {
-        return write_stdout(printer.row({{"backend", device.id},
-                                         {"number", number.name},
-                                         {"chosen", number.chosen ? Json(number.chosen) : Json()},
-                                         {"cases", number.cases},
-                                         {"usual_us", number.usual_seconds * 1e6},
-                                         {"best_us", number.seconds * 1e6}}));
+        return table.row({{"backend", device.id},
+                          {"number", number.name},
+                          {"chosen", number.chosen ? Json(number.chosen) : Json()},
+                          {"cases", number.cases},
+                          {"usual_us", number.usual_seconds * 1e6},
+                          {"best_us", number.seconds * 1e6}});
     }));
     return args.dry ? Status{} : tuner.keep();
 }
@@ -87,10 +86,9 @@ Status run_bench_tune(const BenchTuneArgs& args) {
     options.half = args.common.half;
     options.contexts = {1024};
     const std::vector<bench::OpFamily> families = op_families(config, options);
-    bench::TablePrinter printer(tune_table(), args.format);
-    VKS_TRY(write_stdout(printer.begin()));
-    for (const BenchDevice& device : devices) VKS_TRY(tune_device(args, device, *reference, families, printer));
-    return write_stdout(printer.end());
+    TableWriter table(tune_table(), args.format);
+    for (const BenchDevice& device : devices) VKS_TRY(tune_device(args, device, *reference, families, table));
+    return table.end();
 }
 
 }  // namespace

@@ -94,6 +94,32 @@ TEST(BenchOps, WrongCommandLines) {
     EXPECT_EQ(bench("ops", {"--backend", "nonesuch"}).status, 4);
 }
 
+// Before anything was measured, whatever the format.
+TEST(BenchOutput, ARunThatFailsAtOnceWritesNothing) {
+    for (const char* format : {"md", "csv", "json", "sql"})
+        for (const std::vector<std::string>& options :
+             std::vector<std::vector<std::string>>{{"isa", "--backend", "cpu"},
+                                                   {"isa", "--gpu", "nonesuch"},
+                                                   {"tune", "--backend", "cpu"},
+                                                   {"ops", "--backend", "cpu", "--variant", "nonesuch"}}) {
+            std::vector<std::string> more(options.begin() + 1, options.end());
+            more.insert(more.end(), {"-o", format});
+            const Ran ran = bench(options[0], more);
+            EXPECT_EQ(ran.status, 4) << options[0] << ": " << ran.err;
+            EXPECT_EQ(ran.out, "") << options[0] << " " << format;
+        }
+}
+
+// What was measured before stays readable: the second device can't be what is asked for.
+TEST(BenchOutput, ARunThatFailsLaterClosesWhatItWrote) {
+    const Ran ran = bench("ops", {"--plugin-dir", null_dir(), "--backend", "null,cpu", "--rows", "1", "--op", "add",
+                                  "--variant", "null", "-o", "json"});
+    EXPECT_EQ(ran.status, 4);
+    const auto rows = nlohmann::json::parse(ran.out, nullptr, false);
+    ASSERT_TRUE(rows.is_array()) << ran.out;
+    EXPECT_EQ(rows.size(), 1u);
+}
+
 TEST(BenchRoofline, GivesEveryFigureAndKeepsIt) {
     const TempDir cache;
     RunOptions run;
