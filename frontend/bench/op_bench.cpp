@@ -173,11 +173,20 @@ std::string OpBench::too_large(const OpFamily& family) const {
     if (options_.most_bytes > 0 && all > options_.most_bytes)
         return fmt::format("its constants take {:.1f} GB, --most-memory allows {:.1f} GB", all / 1e9,
                            options_.most_bytes / 1e9);
-    // The host has them once, the device may want a copy, and both may be the same memory.
-    const double room = double(std::min(target_.info.bytes_free, reference_.info.bytes_free));
-    if (2 * all > room)
-        return fmt::format("its constants take {:.1f} GB, twice, of {:.1f} GB of free memory", all / 1e9, room / 1e9);
+    if (2 * all > room())
+        return fmt::format("its constants take {:.1f} GB, twice, of {:.1f} GB of free memory", all / 1e9, room() / 1e9);
     return {};
+}
+
+std::string OpBench::too_large(const OpFamily& family, int64_t rows) const {
+    const double all = family.row_bytes(rows);
+    if (2 * all <= room()) return {};
+    return fmt::format("its rows take {:.1f} GB, twice, of {:.1f} GB of free memory", all / 1e9, room() / 1e9);
+}
+
+// The host has everything once, the device may want a copy, and both may be the same memory.
+double OpBench::room() const {
+    return double(std::min(target_.info.bytes_free, reference_.info.bytes_free));
 }
 
 std::string OpBench::too_long(const OpFamily& family, int64_t rows, const Pace& pace) const {
@@ -201,7 +210,9 @@ Status OpBench::run(const OpFamily& family, const std::function<Status(const OpR
     Pace pace;
     for (const int64_t rows : options_.rows) {
         if (!asks_for(family, rows)) continue;
-        if (const std::string why = too_long(family, rows, pace); !why.empty()) {
+        std::string why = too_long(family, rows, pace);
+        if (why.empty()) why = too_large(family, rows);
+        if (!why.empty()) {
             VKS_TRY(skip(rows, why));
             continue;
         }

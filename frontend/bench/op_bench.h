@@ -89,12 +89,14 @@ public:
     // Whether a model has such a case, and why it isn't for this machine: its memory, or its time.
     static bool asks_for(const OpFamily& family, int64_t rows);
     std::string too_large(const OpFamily& family) const;
+    std::string too_large(const OpFamily& family, int64_t rows) const;
 
 private:
     // What a family's last case took.
     struct Pace {
         double flops = 0, seconds = 0;
     };
+    double room() const;
     std::string too_long(const OpFamily& family, int64_t rows, const Pace& pace) const;
     std::string expect(PlacedConstants& there, const OpCase& c, std::optional<Expected>& expected);
     std::string verify(PlacedConstants& there, const OpCase& c, OpRun& run, std::optional<Expected>& expected);

@@ -38,6 +38,7 @@ private:
         std::function<std::vector<Argument>(Filler&)> constants;
         std::function<void(std::vector<Argument>&, Filler&, int64_t rows)> vary;
         std::function<double(int64_t)> bytes, flops;
+        std::function<double(int64_t)> row_bytes = nullptr;  // of what varies; null: bytes is near enough
         double constant_bytes = 0;
     };
 
@@ -48,6 +49,7 @@ private:
         family.name = name;
         family.constant_bytes = parts.constant_bytes;
         family.flops = parts.flops;
+        family.row_bytes = parts.row_bytes ? parts.row_bytes : parts.bytes;
         family.make = [=] {
             OpCase made;
             Filler fill(op + name);
@@ -412,11 +414,13 @@ private:
             if (gather) args[3] = input(made.row());
             args[first_output] = output(act_, {t * k, n});
         };
-        p.bytes = [=, this](int64_t t) {
+        p.row_bytes = [=, this](int64_t t) {
+            return double(gather ? t : t * k) * double(inner) * (quantised ? 1 : act()) + double(t * k * n) * act();
+        };
+        p.bytes = [=, rows = p.row_bytes](int64_t t) {
             const double weights =
                 double(lists(t).used()) * (double(n * inner) + 4 * double(blocks(n) * blocks(inner)));
-            return weights + double(gather ? t : t * k) * double(inner) * (quantised ? 1 : act()) +
-                   double(t * k * n) * act();
+            return weights + rows(t);
         };
         p.flops = [=](int64_t t) { return 2 * double(t * k) * double(n) * double(inner); };
         add("grouped_gemm/1",
@@ -442,7 +446,9 @@ std::vector<OpFamily> op_families(const ModelConfig& config, const OpCaseOptions
         const auto make = family.make;
         const auto set_rows = family.set_rows;
         family.make = [families, make] { return make(); };
+        const auto row_bytes = family.row_bytes;
         family.set_rows = [families, set_rows](OpCase& made, int64_t rows) { set_rows(made, rows); };
+        family.row_bytes = [families, row_bytes](int64_t rows) { return row_bytes(rows); };
     }
     return list;
 }

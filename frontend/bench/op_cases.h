@@ -26,7 +26,8 @@ struct OpFamily {
     // Both are slow: the first fills the constants.
     std::function<OpCase()> make;
     std::function<void(OpCase&, int64_t rows)> set_rows;
-    std::function<double(int64_t rows)> flops;  // without making anything
+    // Without making anything: the work, and memory for the arguments of so many rows, about.
+    std::function<double(int64_t rows)> flops, row_bytes;
 };
 
 struct OpCaseOptions {

@@ -128,6 +128,7 @@ Result<ShaderBench::Placed*> ShaderBench::place(const OpFamily& family) {
     auto made = std::make_unique<Placed>(*bench_, family.make());
     for (const int64_t rows : options_.ops.rows) {
         if (!OpBench::asks_for(family, rows) || family.flops(rows) > options_.ops.most_flops) continue;
+        if (!bench_->too_large(family, rows).empty()) continue;
         family.set_rows(made->whole, rows);
         const std::vector<vks_program> all = shaders_.programs(made->whole.arguments);
         if (std::none_of(all.begin(), all.end(), [&](const vks_program& p) { return is_of(p, options_.shader); }))

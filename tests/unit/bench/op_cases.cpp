@@ -97,6 +97,41 @@ TEST(OpBench, WhatIsTooLargeIsSkippedWithTheReason) {
     EXPECT_GT(skipped, 2);
 }
 
+// A number of rows that no memory holds.
+TEST(OpBench, RowsThatAreTooManyAreSkippedWithTheReason) {
+    Plugins plugins;
+    OpBenchOptions options;
+    options.rows = {1 << 30};
+    options.most_flops = 0;
+    OpBench bench(plugins.cpu(), 0, plugins.cpu(), options);
+    std::set<std::string> skipped;
+    for (const OpFamily& family : demo()) {
+        if (!OpBench::asks_for(family, 1 << 30) || family.row_bytes(1 << 30) < 1e12) continue;
+        EXPECT_TRUE(bench.run(family, [&](const OpResult& r) -> Status {
+            EXPECT_NE(r.skipped.find("its rows take "), std::string::npos) << r.op << " " << r.shape;
+            EXPECT_TRUE(r.seconds.empty());
+            skipped.insert(r.op);
+            return {};
+        }));
+    }
+    EXPECT_GT(skipped.size(), 8u);
+}
+
+// Memory for the rows is told about right before they are made.
+TEST(OpCases, RowsTakeAboutWhatIsSaid) {
+    for (const OpFamily& family : demo()) {
+        constexpr int64_t kRows = 40;
+        if (!OpBench::asks_for(family, kRows)) continue;
+        OpCase c = family.make();
+        family.set_rows(c, kRows);
+        double bytes = 0;
+        for (const conformance::Argument& a : c.arguments.args)
+            if (a.value.dtype != VKS_NONE && a.most > 0)
+                bytes += double(a.value.count()) * double(abi::element_bytes(a.value.dtype));
+        EXPECT_GE(2 * family.row_bytes(kRows), bytes) << family.op << " " << family.name;
+    }
+}
+
 // The first case of a family says how long the others would take.
 TEST(OpBench, WhatWouldTakeTooLongIsSkippedWithTheReason) {
     Plugins plugins;
