@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sets up whatever is missing, builds vkseek, and lets the demo model write a little.
-# Usage: ./run.sh [ARGUMENTS OF vkseek]    e.g. ./run.sh chat, ./run.sh generate -m MODEL -p TEXT, ./run.sh --help
+# Usage: ./run.sh [ARGUMENTS OF vkseek]    e.g. ./run.sh generate -p TEXT, ./run.sh chat -m MODEL, ./run.sh --help
+# chat wants a model with a chat template, which the demo model has not.
 # Only what vkseek prints goes to stdout; the set-up speaks on stderr.
 set -euo pipefail
 
