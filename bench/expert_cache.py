@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Experts found in memory, and tokens a second, by the room they have: the program's cache beside LRU and the optimum.
 
-usage: bench/expert_cache.py [MODEL_DIR] [NEW_TOKENS]
 Every row runs `generate --memory cpu=SIZE` twice, the second time with the statistics that the first has left. LRU and
 Belady's optimum (Belady 1966: what is needed last goes first) are simulated for the same requests, which `logits --trace`
 records. Without a model it takes the demo model.
 """
 
+import argparse
 import collections
 import json
 import os
@@ -16,10 +16,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from harness import PROGRAM
+from harness import PROGRAM, ROOT
 
-MODEL = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "models/demo"
-NEW = int(sys.argv[2]) if len(sys.argv) > 2 else 128
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+parser.add_argument("model", type=Path, nargs="?", default=ROOT / "models/demo")
+parser.add_argument("tokens", type=int, nargs="?", default=128, help="new ones")
+args = parser.parse_args()
+MODEL, NEW = args.model, args.tokens
 PARTS = ("gate_proj", "up_proj", "down_proj")
 NEVER = 1 << 60
 

@@ -1,9 +1,11 @@
-"""Checks the tree: include directions, each operator's files, file lengths, READMEs and their links, and that nothing of
-the plugin interface is missing from its layout test. With --program: that the program holds no operator.
+"""Checks the tree: include directions, each operator's files, file lengths, READMEs, their links and the scripts that they
+run, and that nothing of the plugin interface is missing from its layout test. With --program: that the program holds no
+operator.
 
 Prints one line per problem and exits 5 when there is any. layout_test.py shows that it notices.
 """
 import argparse
+import os
 import pathlib
 import re
 import subprocess
@@ -186,6 +188,14 @@ def check_readmes(tree):
             target = (tree.root / name).parent / link.split("#")[0]
             if not target.exists():
                 tree.problem(name, f"wanted links that lead somewhere, found {link}")
+        # Commands that begin with a script, from the root or beside the page.
+        for script in re.findall(r"^    (?:\./)?((?:[\w.-]+/)*[\w-]+\.(?:py|sh))(?: |$)", text, flags=re.MULTILINE):
+            beside = (pathlib.PurePosixPath(name).parent / script).as_posix()
+            script = script if script in tree.files else beside
+            if script not in tree.files:
+                tree.problem(name, f"wanted scripts that are there, found {script}")
+            elif not os.access(tree.root / script, os.X_OK) or not tree.text(script).startswith("#!"):
+                tree.problem(name, f"wanted scripts that can be run, or python3 in front, found {script}")
 
 
 def check_program(tree, program, nm):

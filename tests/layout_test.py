@@ -21,7 +21,10 @@ GOLDEN = "VKS_FIRST 0\nVKS_SECOND 1\nVKS_OK 0\nstruct vks_norm_params 4\nstruct 
 BOTH = '// "add/1" "rms_norm/1"\n'
 
 GOOD = {
-    "README.md": "See [the core](backend/README.md#top), [elsewhere](https://example.org) and [below](#here).\n",
+    "README.md": "See [the core](backend/README.md#top), [elsewhere](https://example.org) and [below](#here).\n"
+                 "\n    bench/run.py --all\n    python3 tests/plain.py\n",
+    "bench/run.py": "#!/usr/bin/env python3\n",
+    "tests/plain.py": "\n",
     "backend/abi/plugin.h": "typedef struct vks_info { long size; } vks_info;\nenum { VKS_OK = 0 };\n",
     "backend/abi/ops.h": OPS_H,
     "backend/abi/plugin.hpp": '#include "ops.h"\n',
@@ -82,6 +85,8 @@ BAD = [
     ({"frontend/io/long.cpp": "\n" * 601}, "frontend/io/long.cpp: wanted at most 600 lines, found 601"),
     ({"README.md": None}, "README.md: wanted the project's README"),
     ({"README.md": "[x](docs/gone.md)\n"}, "README.md: wanted links that lead somewhere, found docs/gone.md"),
+    ({"bench/run.py": None}, "README.md: wanted scripts that are there, found bench/run.py"),
+    ({"bench/run.py": "\n"}, "README.md: wanted scripts that can be run, or python3 in front, found bench/run.py"),
     ({"bench/README.md": "# bench\n"}, "bench/README.md: wanted as its first line"),
     ({"shaders/README.md": None}, "shaders/README.md: wanted a README"),
 ]

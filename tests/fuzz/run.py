@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Fuzzes each target with a fixed seed and a fixed number of inputs, prints how many bytes that was, and exits 5 when
 something was found. Build first: cmake --preset fuzz && cmake --build --preset fuzz
 

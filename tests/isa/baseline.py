@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """Compares what GPUs' compilers make of the shaders (TARGET.json of tests/isa/run.sh or of `vkseek bench isa`) with the
 committed baseline.
 
