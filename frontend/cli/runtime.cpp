@@ -92,10 +92,14 @@ Status Runtime::drop_unused(EngineOptions& engine) {
     model.w8a8 = engine.w8a8;
     model.context = 1;
     std::set<std::string> used;
-    for (int module = 0; module <= engine.mtp; ++module) {
-        VKS_ASSIGN(const ModelGraph part,
-                   module == 0 ? build_main(checkpoint_, model) : build_mtp(checkpoint_, module, model));
-        for (const Node& node : part.graph->nodes) used.insert(node.op_name());
+    for (const bool expanded : {false, true}) {
+        if (expanded && !Engine::may_expand(engine, engine.placement)) continue;
+        model.expanded = expanded;
+        for (int module = 0; module <= engine.mtp; ++module) {
+            VKS_ASSIGN(const ModelGraph part,
+                       module == 0 ? build_main(checkpoint_, model) : build_mtp(checkpoint_, module, model));
+            for (const Node& node : part.graph->nodes) used.insert(node.op_name());
+        }
     }
     std::erase_if(engine.placement.op_backend, [&](const auto& choice) {
         if (used.contains(choice.first)) return false;

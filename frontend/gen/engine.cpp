@@ -155,12 +155,15 @@ Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
     return requests;
 }
 
-// Whether a prompt's steps may take the expanded form: the device they prefer has it, and nobody sent what it replaces
-// elsewhere. A cap's plans are made for the weights that each operator reads.
+bool Engine::may_expand(const EngineOptions& options, const Placement& placement) {
+    if (!options.half || !options.memory.empty()) return false;
+    if (options.chunk <= 1 && options.placement.prefill.empty()) return false;  // no plan for more than a token
+    return !placement.op_backend.contains("head_gemm") && !placement.op_backend.contains("mla_attention");
+}
+
+// Whether a prompt's steps take the expanded form: it was placed by name, or the device they prefer has it.
 bool Engine::expands(const Placement& placement, const Preference& prompt) const {
-    if (!options_.half || !options_.memory.empty()) return false;
-    for (const char* replaced : {"head_gemm", "mla_attention"})
-        if (placement.op_backend.contains(replaced)) return false;
+    if (!may_expand(options_, placement)) return false;
     if (placement.op_backend.contains("mla_expanded")) return true;
     const char* const* offered = prompt.order.front()->plugin().ops;
     while (*offered && std::string_view(*offered) != "mla_expanded/1") ++offered;

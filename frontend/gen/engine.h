@@ -67,6 +67,9 @@ public:
     const Checkpoint& checkpoint() const { return *checkpoint_; }
     const ModelConfig& config() const { return checkpoint_->config(); }
     const EngineOptions& options() const { return options_; }
+    // Whether steps of a prompt may take attention's expanded form (mla_expanded) where a device offers it: nobody sent
+    // what it replaces elsewhere, and a cap's plans are made for the weights that each operator reads.
+    static bool may_expand(const EngineOptions& options, const Placement& placement);
     int64_t context() const { return options_.context; }
 
     // Runs `ids` of a prompt (1 to chunk of them) at positions position, position + 1, ... of the sequence; the cache

@@ -217,6 +217,24 @@ TEST(Generate, OperatorsCanBePlacedByName) {
     EXPECT_EQ(ran.out, text_of({"-p", kPrompt, "-n", "2", "--temp", "0"}));
 }
 
+// The other form of a prompt's attention is one of the run's operators where the run has it.
+TEST(Generate, TheExpandedFormCanBePlacedByName) {
+    const char* unused = "operator mla_expanded (--op): not used in this run";
+    const Ran half = run_program(generate({"-p", kPrompt, "-n", "2", "--op", "mla_expanded=cpu", "--json"}));
+    EXPECT_EQ(half.status, 0) << half.err;
+    EXPECT_EQ(half.err.find(unused), std::string::npos) << half.err;
+    EXPECT_EQ(nlohmann::json::parse(half.out, nullptr, false)["placement"]["mla_expanded"], "cpu");
+    EXPECT_EQ(run_program(generate({"-p", kPrompt, "-n", "2", "--op", "mla_expanded=nonesuch"})).status, 4);
+    for (const std::vector<std::string>& without :
+         std::vector<std::vector<std::string>>{{"--math", "f32"}, {"--op", "mla_attention=cpu"}, {"--chunk", "1"}}) {
+        std::vector<std::string> options = {"-p", kPrompt, "-n", "2", "--op", "mla_expanded=nonesuch"};
+        options.insert(options.end(), without.begin(), without.end());
+        const Ran ran = run_program(generate(options));
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        EXPECT_NE(ran.err.find(unused), std::string::npos) << without[0] << ran.err;
+    }
+}
+
 // The same bits, whatever the threads.
 TEST(Generate, ThreadsDoNotChangeTheLogits) {
     const std::vector<std::string> options = {"-p", kPrompt, "-n", "5", "--temp", "0", "--math", "f32", "--threads"};
