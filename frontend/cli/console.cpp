@@ -1,5 +1,6 @@
 #include "frontend/cli/console.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
@@ -54,6 +55,15 @@ std::string masked(std::string_view text) {
 }
 
 }  // namespace
+
+void hold_standard_streams() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (fcntl(fd, F_GETFD) != -1) continue;
+        // open() gives the lowest that is free: this one.
+        const int opened = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+        if (opened != fd && opened >= 0) close(opened);
+    }
+}
 
 Status write_stdout(std::string_view text) {
     if (std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0) return {};

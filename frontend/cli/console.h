@@ -12,6 +12,10 @@
 
 namespace vks {
 
+// Takes the place of standard streams that the caller closed, so that no file the program opens becomes one of them:
+// reading and writing such a stream fails as on a closed one. To be called before anything is opened.
+void hold_standard_streams();
+
 // Writes and flushes; a full disk is an Error.
 Status write_stdout(std::string_view text);
 // The same for what a model says. On a terminal, control characters other than line break and tab are written as \\xNN:

@@ -71,6 +71,7 @@ int run_or_say_why(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    vks::hold_standard_streams();
     const int status = run_or_say_why(argc, argv);
     if (vks::anything_left_behind()) {
         std::fflush(nullptr);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/edit_checkpoint.h"
 #include "tests/support/paths.h"
@@ -172,6 +173,29 @@ TEST(Errors, AFullDiskIsNotSuccess) {
                         run);
         EXPECT_TRUE(ran.out.starts_with("vkseek: output (stdout): wanted to write")) << ran.out;
     }
+}
+
+// A file that the program opens must not become its input or its output.
+TEST(Errors, ClosedStreamsStayClosed) {
+    const TempDir dir;
+    const std::string model = data("nano-bf16/checkpoint");
+    const std::string trace = dir / "trace.json";
+    const auto shell = [&](const char* redirection, std::vector<std::string> arguments) {
+        RunOptions run;
+        run.program = "/bin/sh";
+        arguments.insert(arguments.begin(), {"-c", std::string("exec \"$0\" \"$@\" ") + redirection, VKS_PROGRAM});
+        return run_program(arguments, run);
+    };
+    const std::string no_input = "input (stdin): wanted readable bytes, found: Bad file descriptor";
+    EXPECT_EQ(failure(shell("<&-", {"generate", "-m", model, "-", "-n", "2"}), 3), no_input);
+    EXPECT_EQ(failure(shell("<&-", {"tokenize", "-m", model}), 3), no_input);
+    EXPECT_EQ(failure(shell("<&-", {"chat", "-m", model, "-n", "2"}), 3), no_input);
+    const Ran ran = shell(">&-", {"generate", "-m", model, "-p", "x", "-n", "2", "--trace-file", trace});
+    EXPECT_TRUE(failure(ran, 3).starts_with("output (stdout): wanted to write ")) << ran.err;
+    EXPECT_TRUE(failure(shell("<&- >&-", {"inspect", model}), 3).starts_with("output (stdout): wanted to write "));
+    // What was for stderr is nowhere else.
+    EXPECT_EQ(shell("2>&-", {"generate", "-m", model, "-p", "x", "-n", "2", "--trace-file", trace}).status, 0);
+    EXPECT_TRUE(nlohmann::json::accept(read_bytes(trace)));
 }
 
 }  // namespace
