@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <exception>
 #include <new>
+#include <sstream>
 
 #include "backend/base/bad_input.h"
 #include "backend/registry/left_behind.h"
@@ -48,7 +49,10 @@ int run(int argc, char** argv) {
     try {
         program.parse(argc, argv);
     } catch (const CLI::Success& request) {  // --help, --version
-        return program.exit(request);
+        std::ostringstream text;
+        const int status = program.exit(request, text, text);
+        const vks::Status written = vks::write_stdout(text.str());
+        return written ? status : fail(written.error());
     } catch (const CLI::ParseError& error) {
         return fail(vks::usage_error(error, chosen_command(program)));
     }

@@ -75,7 +75,7 @@ TEST(Errors, UsageSaysWhatWasWanted) {
 
 TEST(Errors, EverySubcommandHasHelp) {
     for (const char* command : {"generate", "chat", "logits", "perplexity", "tokenize", "detokenize", "render",
-                                "devices", "plugins", "inspect", "plan", "synth", "quantize"}) {
+                                "devices", "plugins", "doctor", "inspect", "plan", "synth", "quantize", "bench"}) {
         const Ran ran = run_program({command, "--help"});
         EXPECT_EQ(ran.status, 0) << command;
         EXPECT_EQ(ran.err, "") << command;
@@ -164,6 +164,12 @@ TEST(Errors, UnknownBackends) {
 }
 
 TEST(Errors, AFullDiskIsNotSuccess) {
+    for (const char* asked : {"--help", "--version", "inspect --help"}) {
+        RunOptions run;
+        run.program = "/bin/sh";
+        const Ran ran = run_program({"-c", std::string("exec \"$0\" ") + asked + " >/dev/full", VKS_PROGRAM}, run);
+        EXPECT_TRUE(failure(ran, 3).starts_with("output (stdout): wanted to write")) << asked;
+    }
     for (const char* more : {"--json", "--explain"}) {
         RunOptions run;
         run.program = "/bin/sh";
