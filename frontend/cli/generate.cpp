@@ -45,10 +45,10 @@ Status check_prompt_source(const GenerateArgs& args) {
 
 Result<std::vector<int32_t>> prompt_ids(const GenerateArgs& args, const Runtime& runtime) {
     if (args.ids) return parse_ids(*args.ids, "--ids");
-    if (args.prompt) return runtime.prompt_ids(*args.prompt);
+    if (args.prompt) return runtime.prompt_ids(*args.prompt, "-p");
     VKS_ASSIGN(const std::string text,
                args.file.empty() ? read_stdin(kMaxInput) : read_text(args.file, "-f", kMaxInput));
-    return runtime.prompt_ids(text);
+    return runtime.prompt_ids(text, args.file.empty() ? "stdin" : "-f " + args.file.string());
 }
 
 // Positions to make room for: what is asked for, or as many as the run can need.

@@ -71,7 +71,8 @@ Status score_window(Engine& engine, std::span<const int32_t> ids, Score& score) 
 // The text's ids with a BOS in front, if the model has one at all.
 Result<std::vector<int32_t>> text_ids(const PerplexityArgs& args, const Runtime& runtime) {
     VKS_ASSIGN(const std::string text, read_text(args.file, "-f", kMaxInput));
-    VKS_ASSIGN(std::vector<int32_t> ids, runtime.tokenizer()->encode(text));
+    VKS_ASSIGN(std::vector<int32_t> ids,
+               runtime.tokenizer()->encode(text, true, fmt::format("text (-f {})", args.file.string())));
     std::optional<int32_t> bos = runtime.tokenizer()->bos_id();
     if (!bos) bos = runtime.config().bos_token_id;
     if (bos) ids.insert(ids.begin(), *bos);

@@ -127,8 +127,8 @@ std::vector<int32_t> Runtime::eos_ids() const {
     return ids;
 }
 
-Result<std::vector<int32_t>> Runtime::prompt_ids(std::string_view text) const {
-    VKS_ASSIGN(std::vector<int32_t> ids, tokenizer_->encode(text));
+Result<std::vector<int32_t>> Runtime::prompt_ids(std::string_view text, std::string_view source) const {
+    VKS_ASSIGN(std::vector<int32_t> ids, tokenizer_->encode(text, true, fmt::format("prompt ({})", source)));
     if (tokenizer_->add_bos()) ids.insert(ids.begin(), *tokenizer_->bos_id());
     return ids;
 }

@@ -41,8 +41,9 @@ public:
 
     // Ids that end a text.
     std::vector<int32_t> eos_ids() const;
-    // `text` as a prompt: its ids, with a BOS in front if the tokenizer says so. Wants a tokenizer.
-    Result<std::vector<int32_t>> prompt_ids(std::string_view text) const;
+    // `text` as a prompt: its ids, with a BOS in front if the tokenizer says so. Wants a tokenizer. `source` is what
+    // errors call the text's origin.
+    Result<std::vector<int32_t>> prompt_ids(std::string_view text, std::string_view source) const;
 
     // Warnings wait until a run has succeeded: a failing one has only its error to say.
     void print_warnings() const;

@@ -64,17 +64,18 @@ Result<std::vector<int32_t>> parse_id_array(const std::string& text, int64_t num
 Status run_tokenize(const TextArgs& args) {
     VKS_ASSIGN(const std::filesystem::path dir, model_dir(args.common));
     VKS_ASSIGN(const Tokenizer tokenizer, Tokenizer::load(dir));
-    const auto print_ids = [&](const std::string& text) -> Status {
-        VKS_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(text, !args.no_special));
+    const auto print_ids = [&](const std::string& text, int64_t line) -> Status {
+        const std::string name = fmt::format("text ({})", input_name(line));
+        VKS_ASSIGN(const std::vector<int32_t> ids, tokenizer.encode(text, !args.no_special, name));
         return write_stdout(ids_text(ids));
     };
     if (!args.jsonl) {
         VKS_ASSIGN(const std::string text, read_stdin(kMaxInput));
-        return print_ids(text);
+        return print_ids(text, 0);
     }
     return for_each_line(kMaxInput, [&](const std::string& line, int64_t number) -> Status {
         VKS_ASSIGN(const std::string text, parse_string(line, number));
-        return print_ids(text);
+        return print_ids(text, number);
     });
 }
 

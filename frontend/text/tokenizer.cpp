@@ -177,12 +177,13 @@ Status cut_at(const AddedTokens& added, std::string_view text, OnText on_text, O
 
 }  // namespace
 
-Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool parse_added) const {
+Result<std::vector<int32_t>> Tokenizer::encode(std::string_view text, bool parse_added, std::string_view name) const {
     if (text.size() >= kMaxText) {
-        return Error{Code::kBadInput, fmt::format("text: wanted less than {} bytes, found {}", kMaxText, text.size())};
+        return Error{Code::kBadInput,
+                     fmt::format("{}: wanted less than {} bytes, found {}", name, kMaxText, text.size())};
     }
     if (const auto at = find_invalid_utf8(text)) {
-        return Error{Code::kBadInput, fmt::format("text: wanted UTF-8, found byte 0x{:02x} at offset {}",
+        return Error{Code::kBadInput, fmt::format("{}: wanted UTF-8, found byte 0x{:02x} at offset {}", name,
                                                   static_cast<uint8_t>(text[*at]), *at)};
     }
     std::vector<int32_t> ids;

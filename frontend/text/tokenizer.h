@@ -33,8 +33,10 @@ public:
 
     // The ids of `text`; no BOS is added. With `parse_added`, text equal to an added token becomes that token; without,
     // it is text like any other. Fails if `text` is not UTF-8 (Hugging Face can not be given such text), holds a byte
-    // the vocabulary has no token for, or is 2 GiB or longer. Time grows about linearly with the length.
-    Result<std::vector<int32_t>> encode(std::string_view text, bool parse_added = true) const;
+    // the vocabulary has no token for, or is 2 GiB or longer; the first and the last of these errors begin with `name`.
+    // Time grows about linearly with the length.
+    Result<std::vector<int32_t>> encode(std::string_view text, bool parse_added = true,
+                                        std::string_view name = "text") const;
 
     // The text of `ids`, always UTF-8: bytes that do not form characters become U+FFFD, one for each maximal piece. Ids
     // without an entry print nothing, nor with `skip_special` do special tokens (not all added tokens are special).
