@@ -11,6 +11,7 @@
 #include "frontend/cli/runtime.h"
 #include "frontend/cli/values.h"
 #include "frontend/text/chat.h"
+#include "frontend/text/utf8.h"
 
 namespace vks {
 namespace {
@@ -102,6 +103,10 @@ private:
     Generation last_;
 };
 
+std::string not_utf8(std::string_view name, std::string_view text, size_t at) {
+    return fmt::format("{}: wanted UTF-8, found byte 0x{:02x} at offset {}", name, static_cast<uint8_t>(text[at]), at);
+}
+
 // False: the conversation is over.
 bool command(const std::string& line, Conversation& conversation) {
     if (line == "/quit") return false;
@@ -131,6 +136,8 @@ Status converse(Conversation& conversation) {
         if (line->empty()) continue;
         if (line->front() == '/') {
             if (!command(*line, conversation)) return {};
+        } else if (const auto at = find_invalid_utf8(*line)) {
+            write_stderr(not_utf8("line (stdin)", *line, *at) + "\n");
         } else {
             VKS_TRY(conversation.turn(*line, interrupt));
         }
@@ -138,6 +145,8 @@ Status converse(Conversation& conversation) {
 }
 
 Status run_chat(const ChatArgs& args) {
+    if (const auto at = args.system ? find_invalid_utf8(*args.system) : std::nullopt)
+        return bad_input("{}", not_utf8("system message (--system)", *args.system, *at));
     VKS_ASSIGN(const auto runtime, Runtime::open(args.common, TokenizerUse::kRequired));
     auto chat = ChatTemplate::load(runtime->checkpoint()->dir());
     if (!chat) {

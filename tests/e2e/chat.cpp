@@ -61,6 +61,16 @@ TEST(Chat, ResetForgetsAndUnknownCommandsAreSaid) {
     EXPECT_NE(ran.err.find("/reset"), std::string::npos) << ran.err;
 }
 
+TEST(Chat, ALineThatIsNoUtf8IsSaidAndSurvived) {
+    const Ran ran = chat("Hello\n\xff\xfe\nAnd now?\n");
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_EQ(ran.err, "line (stdin): wanted UTF-8, found byte 0xff at offset 0\n");
+    EXPECT_EQ(ran.out, chat("Hello\nAnd now?\n").out);
+    const Ran system = chat("Hello\n", {"--system", "be \xff"});
+    EXPECT_EQ(system.status, 3);
+    EXPECT_EQ(system.err, "vkseek: system message (--system): wanted UTF-8, found byte 0xff at offset 3\n");
+}
+
 TEST(Chat, SystemMessageComesFirst) {
     const std::string answer =
         fresh_answer({{{"role", "system"}, {"content", "Be brief."}}, {{"role", "user"}, {"content", "Hello"}}});
