@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "backend/base/bad_input.h"
 #include "backend/base/log.h"
 #include "backend/registry/lane.h"
 #include "backend/registry/rehearsal.h"
@@ -134,8 +135,15 @@ std::string Registry::known_ids() {
     return "no device at all (see vkseek plugins)";
 }
 
-Result<std::vector<DeviceEntry*>> Registry::select(const std::string& name) {
+Result<std::vector<DeviceEntry*>> Registry::select(const std::string& name, std::string_view option) {
     std::vector<DeviceEntry*> found;
+    const std::string what = option.empty() ? "device" : fmt::format("device ({})", option);
+    const auto unknown = [&] {
+        if (devices().empty())
+            return Error{Code::kNoBackend, fmt::format("{}: wanted {}, found {}", what, quote(name, 80), known_ids())};
+        return Error{Code::kNoBackend,
+                     fmt::format("{}: wanted one of {}, found {}", what, known_ids(), quote(name, 80))};
+    };
     const size_t colon = name.find(':');
     const std::string plugin = name.substr(0, colon);
     if (name == "auto") {
@@ -149,18 +157,21 @@ Result<std::vector<DeviceEntry*>> Registry::select(const std::string& name) {
     }
     const auto named = std::find_if(plugins_.begin(), plugins_.end(),
                                     [&](const auto& file) { return file->table && file->name == plugin; });
-    if (named == plugins_.end())
-        return Error{Code::kNoBackend, fmt::format("device ({}): wanted one of a plugin, found {}", name, known_ids())};
+    if (named == plugins_.end()) return unknown();
+    const DeviceEntry* unusable = nullptr;
     for (const auto& e : devices_of(**named)) {
         if (colon != std::string::npos && name.substr(colon + 1) != std::to_string(e->index)) continue;
         if (e->info.flags & VKS_DEVICE_UNUSABLE) {
-            if (colon == std::string::npos) continue;
-            return Error{Code::kNoBackend, fmt::format("device ({}): not usable: {}", name, e->info.detail)};
+            if (!unusable) unusable = e.get();
+            continue;
         }
         found.push_back(e.get());
         return found;
     }
-    return Error{Code::kNoBackend, fmt::format("device ({}): wanted one of a plugin, found {}", name, known_ids())};
+    if (unusable)
+        return Error{Code::kNoBackend, fmt::format("{}: wanted one that is usable, found {}: {}", what, unusable->id,
+                                                   unusable->info.detail)};
+    return unknown();
 }
 
 Result<Device*> Registry::open(DeviceEntry& entry, const std::string& options) {

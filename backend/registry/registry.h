@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/registry/device.h"
@@ -38,8 +39,9 @@ public:
     const std::vector<DeviceEntry*>& opened() const { return opened_; }  // in the order of opening
 
     // The devices that `name` means: "vulkan" the first usable one of that plugin, "vulkan:1" that one, "auto" all
-    // usable ones except software GPUs, accelerators before the CPU. Error when there is none, naming what there is.
-    Result<std::vector<DeviceEntry*>> select(const std::string& name);
+    // usable ones except software GPUs, accelerators before the CPU. Error when there is none, naming what there is;
+    // `option` is what gave the name, for the message, empty where the caller says that.
+    Result<std::vector<DeviceEntry*>> select(const std::string& name, std::string_view option = {});
     // Opens the device if it is not. `options`: of vks_plugin.open.
     Result<Device*> open(DeviceEntry& entry, const std::string& options);
     // Loads a plugin's library anew, as its file is now, beside the one in use: from here on its names mean the devices

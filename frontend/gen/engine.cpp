@@ -131,16 +131,18 @@ Status Engine::make_parts() {
 }
 
 Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
-    const auto preferring = [&](const std::vector<std::string>& wanted) {
-        auto preference = resolve(*registry_, with_fallback(wanted), placement.op_backend, open_options(), "embed");
+    // Later placements come from --swap and the like, which say so themselves.
+    const auto preferring = [&](const std::vector<std::string>& wanted, const char* option) {
+        auto preference = resolve(*registry_, with_fallback(wanted), placement.op_backend, open_options(), "embed",
+                                  plans_ ? "" : option);
         if (preference)
             for (Device* device : preference->order) device->set_watchdog(uint64_t(options_.watchdog * 1e9));
         return preference;
     };
-    VKS_ASSIGN(const Preference general, preferring(placement.backends));
+    VKS_ASSIGN(const Preference general, preferring(placement.backends, "--backend"));
     Preference prompt = general;
     if (!placement.prefill.empty()) {
-        VKS_ASSIGN(prompt, preferring(placement.prefill));
+        VKS_ASSIGN(prompt, preferring(placement.prefill, "--prefill"));
     }
     const bool expanded = expands(placement, prompt);
     std::vector<PlanRequest> requests;

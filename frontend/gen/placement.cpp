@@ -21,10 +21,11 @@ bool promises_row_bits(const vks_plugin& plugin, int64_t rows) {
 
 Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,
                            const std::map<std::string, std::string>& op_backend, const std::string& open_options,
-                           const std::string& first_op) {
+                           const std::string& first_op, std::string_view option) {
     Preference p;
-    const auto add = [&](const std::string& name) -> Result<Device*> {
-        auto entries = registry.select(name);
+    const auto add = [&](const std::string& name, std::string_view from) -> Result<Device*> {
+        auto entries = registry.select(name, from);
+        if (!entries && name != "auto" && !registry.devices().empty()) return entries.error();
         if (!entries)
             return Error{entries.error().code,
                          fmt::format("operator {}: wanted a backend, found none: {}", first_op, entries.error().text)};
@@ -36,11 +37,11 @@ Result<Preference> resolve(Registry& registry, const std::vector<std::string>& b
         }
         return first;
     };
-    for (const std::string& name : backends) VKS_TRY(add(name));
+    for (const std::string& name : backends) VKS_TRY(add(name, option));
     p.general = p.order.size();
     p.cheapest = backends == std::vector<std::string>{"auto"};
     for (const auto& [op, backend] : op_backend) {
-        VKS_ASSIGN(p.per_op[op], add(backend));
+        VKS_ASSIGN(p.per_op[op], add(backend, option.empty() ? "" : "--op " + op));
     }
     return p;
 }

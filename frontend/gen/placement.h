@@ -2,6 +2,7 @@
 #pragma once
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/plan/placement.h"
@@ -23,9 +24,10 @@ struct Placement {
 bool promises_row_bits(const vks_plugin& plugin, int64_t rows);
 
 // Devices in the order of `backends`, then those that only op_backend names; opened with `open_options`. Errors are
-// kNoBackend and name `first_op`.
+// kNoBackend: a name that means no device is that of `option` or of --op (empty: the caller says where it is from);
+// where there is no device for anything they name `first_op`.
 Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,
                            const std::map<std::string, std::string>& op_backend, const std::string& open_options,
-                           const std::string& first_op);
+                           const std::string& first_op, std::string_view option);
 
 }  // namespace vks

@@ -165,15 +165,24 @@ TEST(Errors, WithoutPluginTheOperatorIsNamed) {
 }
 
 TEST(Errors, UnknownBackends) {
-    const std::vector<std::string> generate = {"generate", "-m", VKS_DEMO_MODEL, "-p", "x"};
-    for (const auto& option : std::vector<std::vector<std::string>>{{"--backend", "nonesuch"},
-                                                                    {"--backend", "cpu:7"},
-                                                                    {"--backend", "cpu,nonesuch"},
-                                                                    {"--op", "embed=nonesuch"}}) {
-        std::vector<std::string> arguments = generate;
-        arguments.insert(arguments.end(), option.begin(), option.end());
-        failure(run_program(arguments), 4);
+    struct Case {
+        std::vector<std::string> options;
+        std::string option, name;
+    };
+    for (const Case& c : std::vector<Case>{{{"--backend", "nonesuch"}, "--backend", "nonesuch"},
+                                           {{"--backend", "cpu:7"}, "--backend", "cpu:7"},
+                                           {{"--backend", "cpu,nonesuch"}, "--backend", "nonesuch"},
+                                           {{"--prefill", "nonesuch"}, "--prefill", "nonesuch"},
+                                           {{"--op", "embed=nonesuch"}, "--op embed", "nonesuch"},
+                                           {{"--op", "mla_attention=nonesuch"}, "--op mla_attention", "nonesuch"}}) {
+        std::vector<std::string> arguments = {"generate", "-m", VKS_DEMO_MODEL, "-p", "x"};
+        arguments.insert(arguments.end(), c.options.begin(), c.options.end());
+        const std::string line = failure(run_program(arguments), 4);
+        EXPECT_TRUE(line.starts_with("device (" + c.option + "): wanted one of cpu")) << line;
+        EXPECT_TRUE(line.ends_with(", found \"" + c.name + "\"")) << line;
     }
+    EXPECT_TRUE(failure(run_program({"bench", "ops", "--backend", "nonesuch"}), 4)
+                    .starts_with("device (--backend): wanted one of cpu"));
 }
 
 TEST(Errors, AFullDiskIsNotSuccess) {

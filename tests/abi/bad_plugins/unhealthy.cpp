@@ -95,7 +95,7 @@ TEST_F(Misbehaving, AtOpen) {
     EXPECT_TRUE(contains(run("open_shouts").error, "open (open_shouts): invalid call: A\\x1b\\xff\\x0aA"));
     EXPECT_EQ(run("info_throws").error, "info (info_throws): internal error: exception: out of a plugin");
     EXPECT_TRUE(contains(run("info_alignment").error, "wanted a power of two up to 65536 as alignment, found 48"));
-    EXPECT_TRUE(contains(run("unusable").error, "found unusable, cpu"));
+    EXPECT_TRUE(contains(run("unusable").error, "wanted one that is usable, found unusable"));
 }
 
 TEST_F(Misbehaving, BeforeItRunsTheNodeGoesElsewhere) {
@@ -136,7 +136,8 @@ TEST_F(Misbehaving, WhileRunningTheStepFails) {
         const char* error;
         Health health;
     } cases[] = {
-        {"launch_throws", "rms_norm norm (launch_throws): internal error: exception: out of a plugin", Health::kUnhealthy},
+        {"launch_throws", "rms_norm norm (launch_throws): internal error: exception: out of a plugin",
+         Health::kUnhealthy},
         {"launch_lost", "rms_norm norm (launch_lost): device lost: fell off the bus", Health::kLost},
         {"launch_garbage", "rms_norm norm (launch_garbage): unknown status", Health::kUnhealthy},
         {"submit_throws", "submit (submit_throws): internal error", Health::kUnhealthy},

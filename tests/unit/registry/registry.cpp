@@ -84,10 +84,12 @@ TEST_F(Selecting, WhatThereIsNotNamesWhatThereIs) {
     const std::string there = "cpu, cnorm, remote:0, remote:1, fault, null";
     for (const char* name :
          {"vulkan", "vulkan:0", "remote:2", "remote:", "remote:01", "remote:x", "cpu:1", "", ":", "CPU"})
-        EXPECT_EQ(select(all, name), fmt::format("device ({}): wanted one of a plugin, found {}", name, there));
+        EXPECT_EQ(select(all, name), fmt::format("device: wanted one of {}, found \"{}\"", there, name));
+    EXPECT_EQ(all.select("gpu", "--op add").error().text,
+              fmt::format("device (--op add): wanted one of {}, found \"gpu\"", there));
     Registry none({});
     EXPECT_EQ(select(none, "auto"), "device (--backend auto): wanted any, found no device at all (see vkseek plugins)");
-    EXPECT_EQ(select(none, "cpu"), "device (cpu): wanted one of a plugin, found no device at all (see vkseek plugins)");
+    EXPECT_EQ(select(none, "cpu"), "device: wanted \"cpu\", found no device at all (see vkseek plugins)");
 }
 
 TEST_F(Selecting, AutoWithSoftwareOnly) {
