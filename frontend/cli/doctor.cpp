@@ -20,6 +20,7 @@ struct DoctorArgs {
 
 Result<ModelSize> size_of(const DoctorArgs& args) {
     if (args.shape) {
+        if (!args.common.model.empty()) return usage_error("model", "--shape", "a shape or a model", "both");
         VKS_ASSIGN(const ModelConfig config, named_shape(*args.shape));
         return model_size(*args.shape, config, nullptr);
     }

@@ -82,13 +82,12 @@ Status print(const InspectArgs& args, const ModelConfig& config, const ModelStat
 
 Status run_inspect(const InspectArgs& args) {
     if (args.shape) {
-        if (!args.model.empty()) return usage_error("model", "--shape", "a shape or a model", "both");
+        if (!args.model.empty() || !args.common.model.empty())
+            return usage_error("model", "--shape", "a shape or a model", "both");
         VKS_ASSIGN(const ModelConfig config, named_shape(*args.shape));
         return print(args, config, shape_stats(config));
     }
-    CommonOptions common = args.common;
-    if (!args.model.empty()) common.model = args.model;
-    VKS_ASSIGN(const std::filesystem::path dir, model_dir(common));
+    VKS_ASSIGN(const std::filesystem::path dir, model_dir(args.common, args.model));
     VKS_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(dir));
     return print(args, checkpoint.config(), checkpoint_stats(checkpoint));
 }

@@ -27,6 +27,15 @@ void add_choice(CLI::App& app, const std::string& name, const std::string& first
     });
 }
 
+// What to say of a path that is no directory, if it is none.
+std::optional<std::string> no_directory(std::string_view what, std::string_view option,
+                                        const std::filesystem::path& dir) {
+    std::error_code error;
+    if (std::filesystem::is_directory(dir, error)) return {};
+    return fmt::format("{} ({}: {}): wanted a directory, found {}", what, option, dir.string(),
+                       std::filesystem::exists(dir, error) ? "something else" : "nothing there");
+}
+
 // What is done about devices that fail or may be wrong.
 void add_fault_options(CLI::App& app, CommonOptions& options) {
     add_number(app, "--watchdog", "Seconds until a device that doesn't answer is given up. Default 60",
@@ -66,6 +75,8 @@ void add_plugin_option(CLI::App& app, CommonOptions& options) {
     add_values(app, "--plugin-dir", "DIR", "Where to look for plugin libraries first (also $VKSEEK_PLUGIN_PATH)",
                [&options](const std::string& text) -> Status {
                    if (text.empty()) return usage_error("directory", "--plugin-dir", "a path", "nothing");
+                   if (const auto problem = no_directory("plugins", "--plugin-dir", text))
+                       return bad_input("{}", *problem);
                    options.plugin_dirs.emplace_back(text);
                    return {};
                });
@@ -104,9 +115,10 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
     add_verbose_option(app, options);
 }
 
-Result<std::filesystem::path> model_dir(const CommonOptions& options) {
-    std::filesystem::path dir = options.model;
-    std::string_view origin = "-m";
+Result<std::filesystem::path> model_dir(const CommonOptions& options, const std::string& argument) {
+    if (!argument.empty() && !options.model.empty()) return usage_error("model", "-m", "MODEL or -m", "both");
+    std::filesystem::path dir = argument.empty() ? options.model : std::filesystem::path(argument);
+    std::string_view origin = argument.empty() ? "-m" : "MODEL";
     std::error_code error;
     if (dir.empty()) {
         if (const char* given = std::getenv("VKSEEK_MODEL"); given && *given) {
@@ -118,11 +130,18 @@ Result<std::filesystem::path> model_dir(const CommonOptions& options) {
             origin = "the demo model, as there is no -m";
         }
     }
-    if (!std::filesystem::is_directory(dir, error)) {
-        return bad_input("model ({}: {}): wanted a directory, found {}", origin, dir.string(),
-                         std::filesystem::exists(dir, error) ? "something else" : "nothing there");
-    }
+    if (const auto problem = no_directory("model", origin, dir)) return bad_input("{}", *problem);
     return dir;
+}
+
+std::vector<std::string> plugin_path_warnings() {
+    std::vector<std::filesystem::path> dirs = plugin_dirs({});
+    dirs.pop_back();  // the program's own, which need not be there
+    std::vector<std::string> warnings;
+    for (const std::filesystem::path& dir : dirs)
+        if (const auto problem = no_directory("plugins", "$VKSEEK_PLUGIN_PATH", dir))
+            warnings.push_back(one_line(*problem));
+    return warnings;
 }
 
 EngineOptions engine_options(const CommonOptions& options) {

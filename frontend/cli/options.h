@@ -45,8 +45,11 @@ void add_threads_option(CLI::App& app, CommonOptions& options);
 // All of them, for subcommands that run the model.
 void add_running_options(CLI::App& app, CommonOptions& options);
 
-// -m, else $VKSEEK_MODEL, else the demo model installed with the program. Error: not a directory.
-Result<std::filesystem::path> model_dir(const CommonOptions& options);
+// -m, else $VKSEEK_MODEL, else the demo model installed with the program. `argument` is the subcommand's MODEL, which
+// stands for -m. Errors: not a directory; both were given.
+Result<std::filesystem::path> model_dir(const CommonOptions& options, const std::string& argument = {});
+// A line for each folder of $VKSEEK_PLUGIN_PATH that isn't there: a warning, as it goes for every command.
+std::vector<std::string> plugin_path_warnings();
 // What the options say to the engine; context, chunk and outputs are the subcommand's.
 EngineOptions engine_options(const CommonOptions& options);
 

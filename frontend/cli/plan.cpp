@@ -44,15 +44,14 @@ struct Subject {
 Result<Subject> subject_of(const PlanArgs& args) {
     Subject subject;
     if (args.shape) {
-        if (!args.model.empty()) return usage_error("model", "--shape", "a shape or a model", "both");
+        if (!args.model.empty() || !args.common.model.empty())
+            return usage_error("model", "--shape", "a shape or a model", "both");
         VKS_ASSIGN(subject.config, named_shape(*args.shape));
         subject.stats = shape_stats(subject.config);
         subject.pieces = shape_pieces(subject.config);
         return subject;
     }
-    CommonOptions common = args.common;
-    if (!args.model.empty()) common.model = args.model;
-    VKS_ASSIGN(const std::filesystem::path dir, model_dir(common));
+    VKS_ASSIGN(const std::filesystem::path dir, model_dir(args.common, args.model));
     VKS_ASSIGN(Checkpoint checkpoint, Checkpoint::open(dir));
     subject.config = checkpoint.config();
     subject.stats = checkpoint_stats(checkpoint);

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/base/bad_input.h"
+#include "backend/base/log.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
 #include "frontend/cli/options.h"
@@ -65,6 +66,7 @@ Status run_plugins(const PluginsArgs& args) {
         list.push_back(plugin_json(*file, devices));
         text += plugin_text(*file, devices);
     }
+    for (const std::string& warning : plugin_path_warnings()) log_line(LogLevel::kWarning, warning);
     if (args.json) return write_json(list);
     if (text.empty()) {
         text = "no plugin libraries in";

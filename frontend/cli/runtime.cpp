@@ -57,7 +57,10 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, Tok
 }
 
 Registry& Runtime::registry() {
-    if (!registry_) registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
+    if (!registry_) {
+        registry_ = std::make_unique<Registry>(plugin_dirs(options_.plugin_dirs));
+        for (std::string& text : plugin_path_warnings()) warnings_.push_back(std::move(text));
+    }
     return *registry_;
 }
 

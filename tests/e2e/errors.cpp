@@ -164,6 +164,36 @@ TEST(Errors, WithoutPluginTheOperatorIsNamed) {
     EXPECT_EQ(run_program(generate, run).out, by_option.out);
 }
 
+TEST(Errors, WhereModelAndPluginsAreIsWhereTheyWereSaidToBe) {
+    const TempDir dir;
+    const std::string demo = VKS_DEMO_MODEL, file = dir / "file";
+    write_bytes(file, "x");
+    for (const char* command : {"inspect", "plan"}) {
+        EXPECT_EQ(failure(run_program({command, "/nowhere"}), 3),
+                  "model (MODEL: /nowhere): wanted a directory, found nothing there");
+        EXPECT_EQ(failure(run_program({command, "-m", "/nowhere", demo}), 2),
+                  "model (-m): wanted MODEL or -m, found both");
+        EXPECT_EQ(failure(run_program({command, "-m", demo, "--shape", "demo"}), 2),
+                  "model (--shape): wanted a shape or a model, found both");
+    }
+    EXPECT_EQ(failure(run_program({"doctor", "-m", demo, "--shape", "demo"}), 2),
+              "model (--shape): wanted a shape or a model, found both");
+    EXPECT_EQ(failure(run_program({"plugins", "--plugin-dir", "/nowhere"}), 3),
+              "plugins (--plugin-dir: /nowhere): wanted a directory, found nothing there");
+    EXPECT_EQ(failure(run_program({"generate", "-m", demo, "-p", "x", "--plugin-dir", file}), 3),
+              "plugins (--plugin-dir: " + file + "): wanted a directory, found something else");
+    RunOptions run;
+    run.env["VKSEEK_PLUGIN_PATH"] = "/nowhere:" + dir.path().string();
+    const std::string warning =
+        "vkseek: plugins ($VKSEEK_PLUGIN_PATH: /nowhere): wanted a directory, found nothing there\n";
+    const Ran plugins = run_program({"plugins", "--json"}, run);
+    EXPECT_EQ(plugins.status, 0);
+    EXPECT_EQ(plugins.err, warning);
+    const Ran generate = run_program({"generate", "-m", demo, "-p", "x", "-n", "2"}, run);
+    EXPECT_EQ(generate.status, 0) << generate.err;
+    EXPECT_TRUE(generate.err.starts_with(warning)) << generate.err;
+}
+
 TEST(Errors, UnknownBackends) {
     struct Case {
         std::vector<std::string> options;
