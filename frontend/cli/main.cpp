@@ -56,7 +56,11 @@ int run(int argc, char** argv) {
     } catch (const CLI::ParseError& error) {
         return fail(vks::usage_error(error, chosen_command(program)));
     }
-    if (!action) return fail(vks::usage_error("subcommand", "vkseek --help", "one, such as generate", "none"));
+    if (!action) {
+        const bool bench = chosen_command(program) == "bench";
+        return fail(vks::usage_error("subcommand", bench ? "vkseek bench --help" : "vkseek --help",
+                                     bench ? "one, such as bench model" : "one, such as generate", "none"));
+    }
     const vks::Status status = action();
     return status ? 0 : fail(status.error());
 }

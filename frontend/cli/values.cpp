@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <limits>
 #include <memory>
 
 #include "backend/base/bad_input.h"
@@ -132,12 +131,8 @@ void add_path(CLI::App& app, const std::string& names, const std::string& help, 
 void add_integer(CLI::App& app, const std::string& names, const std::string& help, std::optional<int64_t>& target,
                  int64_t low, int64_t high) {
     const std::string option = shown(names), what = purpose(help);
-    std::string wanted = fmt::format("an integer from {}", low);
-    if (low == high) {
-        wanted = fmt::format("{}", low);
-    } else if (high < std::numeric_limits<int64_t>::max()) {
-        wanted += fmt::format(" to {}", high);
-    }
+    const std::string wanted =
+        low == high ? fmt::format("{}", low) : fmt::format("an integer from {} to {}", low, high);
     add_value(app, names, "N", help, [=, &target](const std::string& text) -> Status {
         const auto value = parse<int64_t>(text);
         if (!value || *value < low || *value > high) return usage_error(what, option, wanted, text);
@@ -160,7 +155,7 @@ void add_number(CLI::App& app, const std::string& names, const std::string& help
     });
 }
 
-Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option) {
+Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option, std::string_view what) {
     std::vector<int32_t> ids;
     std::string_view rest = text;
     for (bool more = true; more;) {
@@ -169,7 +164,9 @@ Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view
         while (!item.empty() && item.front() == ' ') item.remove_prefix(1);
         while (!item.empty() && item.back() == ' ') item.remove_suffix(1);
         const auto id = parse<int32_t>(item);
-        if (!id || *id < 0) return usage_error("ids", option, "numbers separated by commas", quote(item, 40));
+        if (!id || *id < 0) {
+            return usage_error(what, option, "integers from 0 to 2147483647, separated by commas", quote(item, 40));
+        }
         ids.push_back(*id);
         more = comma < rest.size();
         rest.remove_prefix(std::min(comma + 1, rest.size()));

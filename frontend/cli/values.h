@@ -59,8 +59,8 @@ void add_integer(CLI::App& app, const std::string& names, const std::string& hel
 void add_number(CLI::App& app, const std::string& names, const std::string& help, std::optional<double>& target,
                 double low, double high, bool open_low = false);
 
-// "1,2,3": decimal ids separated by commas, at least one. `option` is for the message.
-Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option);
+// "1,2,3": decimal numbers from 0 on separated by commas, at least one. `option` and `what` are for the message.
+Result<std::vector<int32_t>> parse_ids(const std::string& text, std::string_view option, std::string_view what = "ids");
 // "vulkan:0,cpu": names separated by commas, none empty.
 Result<std::vector<std::string>> parse_list(const std::string& text, std::string_view option);
 

@@ -223,8 +223,13 @@ Result<ModelConfig> override_shape(const ModelConfig& shape, const ShapeOverride
         }
         set_experts(c, *overrides.experts);
     }
+    std::vector<std::string> given;
+    if (overrides.layers) given.emplace_back("--layers");
+    if (overrides.dense) given.emplace_back("--dense");
+    if (overrides.experts) given.emplace_back("--experts");
+    if (overrides.mtp) given.emplace_back("--mtp");
     // The checks of a file's configuration are the checks here.
-    return ModelConfig::parse(config_json(c), "--layers, --dense, --experts");
+    return ModelConfig::parse(config_json(c), fmt::format("{}", fmt::join(given, ", ")));
 }
 
 }  // namespace vks

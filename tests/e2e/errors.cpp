@@ -31,6 +31,7 @@ struct UsageCase {
 };
 
 TEST(Errors, UsageSaysWhatWasWanted) {
+    const std::string numbers = "integers from 0 to 2147483647, separated by commas";
     const std::vector<UsageCase> cases = {
         {{}, "subcommand (vkseek --help): wanted one, such as generate, found none"},
         {{"bogus"}, "argument (vkseek --help): wanted one that is known, found bogus"},
@@ -62,8 +63,15 @@ TEST(Errors, UsageSaysWhatWasWanted) {
         {{"chat", "--mtp", "-1"}, "drafts (--mtp): wanted auto or an integer from 0 to 16, found \"-1\""},
         {{"generate", "-p", "x", "--mtp-accept", "all"},
          "mtp-accept (--mtp-accept): wanted same or rejection, found \"all\""},
-        {{"generate", "--ids", "1,,2"}, "ids (--ids): wanted numbers separated by commas, found \"\""},
-        {{"generate", "--ids", "1,-2"}, "ids (--ids): wanted numbers separated by commas, found \"-2\""},
+        {{"generate", "--ids", "1,,2"}, "ids (--ids): wanted " + numbers + ", found \"\""},
+        {{"generate", "--ids", "1,-2"}, "ids (--ids): wanted " + numbers + ", found \"-2\""},
+        {{"bench", "ops", "--rows", "-1"}, "numbers (--rows): wanted " + numbers + ", found \"-1\""},
+        {{"bench", "ops", "--rows", "99999999999"}, "numbers (--rows): wanted " + numbers + ", found \"99999999999\""},
+        {{"bench", "model", "-p", "abc"}, "numbers (-p): wanted " + numbers + ", found \"abc\""},
+        {{"bench"}, "subcommand (vkseek bench --help): wanted one, such as bench model, found none"},
+        {{"bench", "bogus"}, "argument (vkseek bench --help): wanted one that is known, found bogus"},
+        {{"generate", "-p", "x", "--seed", "99999999999999999999999"},
+         "seed (--seed): wanted an integer from 0 to 9223372036854775807, found 99999999999999999999999"},
         {{"logits", "--ids", "1"}, "output (-o): wanted a file to write, found none"},
         {{"perplexity"}, "text (-f): wanted a file, found none"},
     };

@@ -210,6 +210,11 @@ TEST(Shapes, OverridesKeepTheRouterPossible) {
     EXPECT_FALSE(override_shape(v3, {.layers = 0}));
     EXPECT_FALSE(override_shape(v3, {.layers = 2, .dense = 3}));
     EXPECT_FALSE(override_shape(v3, {.experts = 0}));
+    // The options that were given, and no others.
+    const auto modules = override_shape(v3, {.mtp = 100});
+    EXPECT_TRUE(modules.error().text.starts_with("num_nextn_predict_layers (--mtp): wanted ")) << modules.error().text;
+    const auto dense = override_shape(v3, {.layers = 2, .dense = 3});
+    EXPECT_NE(dense.error().text.find("(--layers, --dense): wanted "), std::string::npos) << dense.error().text;
 }
 
 TEST(Shapes, ByNameOrFile) {
