@@ -121,7 +121,7 @@ Status measure_device(const BenchOpsArgs& args, const BenchDevice& device, const
 
 Status run_bench_ops(const BenchOpsArgs& args) {
     VKS_TRY(check_rows(args));
-    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo")));
+    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo"), "--shapes"));
     Registry registry(plugin_dirs(args.common.plugin_dirs));
     VKS_ASSIGN(const vks_plugin* reference, reference_plugin(registry));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));

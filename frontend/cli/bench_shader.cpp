@@ -261,7 +261,7 @@ Status watch(const BenchShaderArgs& args, std::vector<std::unique_ptr<Session>>&
 
 Result<std::vector<bench::OpFamily>> families_of(const BenchShaderArgs& args) {
     VKS_ASSIGN(const std::vector<std::string> operators, bench::operators_of(args.file));
-    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo")));
+    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo"), "--shapes"));
     bench::OpCaseOptions options;
     options.half = args.common.half;
     options.contexts = {1024};

@@ -78,7 +78,7 @@ Status tune_device(const BenchTuneArgs& args, const BenchDevice& device, const v
 Status run_bench_tune(const BenchTuneArgs& args) {
     if (std::any_of(args.rows.begin(), args.rows.end(), [](int64_t n) { return n <= 0; }))
         return usage_error("rows", "--rows", "numbers above 0", "0");
-    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo")));
+    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo"), "--shapes"));
     Registry registry(plugin_dirs(args.common.plugin_dirs));
     VKS_ASSIGN(const vks_plugin* reference, reference_plugin(registry));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));

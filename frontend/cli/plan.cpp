@@ -156,8 +156,8 @@ Status run_plan(const PlanArgs& args) {
     const int64_t most = subject.config.max_position_embeddings;
     report.work.context = args.context.value_or(std::min<int64_t>(most, 8192));
     if (report.work.context > most) {
-        return usage_error("context", "-c", fmt::format("at most {}, the model's max_position_embeddings", most),
-                           std::to_string(report.work.context));
+        return bad_input("context (-c): wanted at most {}, the model's max_position_embeddings, found {}", most,
+                         report.work.context);
     }
     report.work.chunk = args.chunk.value_or(512);
     report.work.kv_bytes_per_token = static_cast<uint64_t>(subject.stats.kv_bytes_per_token);

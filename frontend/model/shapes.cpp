@@ -196,13 +196,13 @@ std::vector<std::string_view> shape_names() {
     return names;
 }
 
-Result<ModelConfig> named_shape(std::string_view name) {
+Result<ModelConfig> named_shape(std::string_view name, std::string_view option) {
     for (const NamedShape& shape : kShapes) {
         if (shape.name == name) return shape.make();
     }
     if (name.find('/') == std::string_view::npos && !name.ends_with(".json")) {
-        return bad_input("shape (--shape): wanted {} or a .json file, found {}", fmt::join(shape_names(), ", "),
-                         quote(name));
+        return Error{Code::kUsage, fmt::format("shape ({}): wanted {} or a .json file, found {}", option,
+                                               fmt::join(shape_names(), ", "), quote(name))};
     }
     VKS_ASSIGN(const std::string text, read_file(std::filesystem::path(name), 16 << 20));
     return ModelConfig::parse(text, name);

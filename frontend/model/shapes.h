@@ -15,8 +15,9 @@ namespace vks {
 std::vector<std::string_view> shape_names();
 
 // One of those, or the path of a config.json (a name that ends in .json or has a slash). FP8 unless the file says
-// otherwise. Errors name the shapes there are, or the file and field.
-Result<ModelConfig> named_shape(std::string_view name_or_file);
+// otherwise. Errors: of another name kUsage, with the shapes there are and the `option` that gave it; of a file
+// kBadInput, with the file and field.
+Result<ModelConfig> named_shape(std::string_view name_or_file, std::string_view option = "--shape");
 
 // What `synth` and `plan` can change about a shape.
 struct ShapeOverrides {

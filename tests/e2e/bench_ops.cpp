@@ -90,7 +90,9 @@ TEST(BenchOps, WrongCommandLines) {
     const std::vector<std::vector<std::string>> wrong = {
         {"--op", "nonesuch"}, {"--rows", "0"}, {"--rows", "x"}, {"-o", "xml"}, {"--most-memory", "much"}};
     for (const auto& options : wrong) EXPECT_EQ(bench("ops", options).status, 2) << options[0];
-    EXPECT_EQ(bench("ops", {"--shapes", "nonesuch"}).status, 3);
+    const Ran unknown = bench("ops", {"--shapes", "nonesuch"});
+    EXPECT_EQ(unknown.status, 2);
+    EXPECT_TRUE(unknown.err.starts_with("vkseek: shape (--shapes): wanted deepseek-v3")) << unknown.err;
     EXPECT_EQ(bench("ops", {"--backend", "nonesuch"}).status, 4);
 }
 

@@ -84,7 +84,6 @@ TEST(Plan, SaysWhatItCannotUse) {
         {{"--bandwidth", "cpu=0"}, "rate (--bandwidth): wanted a number above 0, found \"0\""},
         {{"--memory", "cpu=1G", "--bandwidth", "vulkan:0=5", "--bandwidth", "cpu=50"},
          "device (--bandwidth): wanted cpu, link or disk, found \"vulkan:0\""},
-        {{"-c", "163841"}, "context (-c): wanted at most 163840, the model's max_position_embeddings, found 163841"},
     };
     for (const auto& c : cases) {
         std::vector<std::string> arguments = {"plan", "--shape", "deepseek-v3"};
@@ -93,6 +92,11 @@ TEST(Plan, SaysWhatItCannotUse) {
         EXPECT_EQ(ran.status, 2);
         EXPECT_EQ(ran.err, "vkseek: " + c.line + "\n");
     }
+    // What only the model shows to be wrong, as in generate.
+    const Ran beyond = run_program({"plan", "--shape", "deepseek-v3", "-c", "163841"});
+    EXPECT_EQ(beyond.status, 3);
+    EXPECT_EQ(beyond.err,
+              "vkseek: context (-c): wanted at most 163840, the model's max_position_embeddings, found 163841\n");
 }
 
 // All of DeepSeek-V3 in files that take no room: what inspect and plan say of it.

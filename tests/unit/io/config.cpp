@@ -222,7 +222,9 @@ TEST(Shapes, ByNameOrFile) {
     const auto unknown = named_shape("deepseek-v9");
     ASSERT_FALSE(unknown);
     EXPECT_NE(unknown.error().text.find("bench-m"), std::string::npos) << unknown.error().text;
-    EXPECT_FALSE(named_shape("nothing-here.json"));
+    EXPECT_EQ(unknown.error().code, Code::kUsage);
+    EXPECT_TRUE(unknown.error().text.starts_with("shape (--shape): wanted ")) << unknown.error().text;
+    EXPECT_EQ(named_shape("nothing-here.json").error().code, Code::kBadInput);
 }
 
 }  // namespace
