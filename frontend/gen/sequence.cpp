@@ -121,21 +121,29 @@ Result<std::vector<float>> Sequence::draft() {
     const int64_t depth = std::ssize(ids_) - rows_[0];
     CHECK(modules() > 0 && rows_[0] >= 1 && depth >= 1, "a draft after {} of {} ids", rows_[0], ids_.size());
     const int module = int(std::min<int64_t>(depth, modules()));
-    for (;;) {
-        auto logits = draft_once(module, depth);
+    for (int64_t first = depth;;) {
+        auto logits = draft_once(module, first, depth);
         if (logits) {
             drop_used();
             return logits;
         }
-        VKS_TRY(recover(logits.error(), depth > modules() ? 0 : module));
+        VKS_TRY(recover(logits.error(), module));
+        // The rows of drafts before this one may have gone with the device, too.
+        first = std::min<int64_t>(depth, modules() + 1);
     }
 }
 
-Result<std::vector<float>> Sequence::draft_once(int module, int64_t depth) {
+// Drafts `first` to `depth`; those before are there.
+Result<std::vector<float>> Sequence::draft_once(int module, int64_t first, int64_t depth) {
     for (int k = 1; k <= module; ++k) VKS_TRY(advance(k, rows_[0]));
     if (depth <= modules()) return engine_.mtp_logits(module);
-    // This row's cache entries stand for nothing: rows_ doesn't count them.
-    VKS_TRY(engine_.mtp_step(module, ids().last(1), rows_[0] - 1 + depth - module, own_.data()));
+    for (int64_t d = first;; ++d) {
+        // This row's cache entries stand for nothing: rows_ doesn't count them.
+        const auto id = ids().subspan(size_t(rows_[0] + d - 1), 1);
+        VKS_TRY(engine_.mtp_step(module, id, rows_[0] - 1 + d - module, own_.data()));
+        if (d == depth) break;
+        own_.assign(engine_.hidden().begin(), engine_.hidden().end());
+    }
     VKS_ASSIGN(std::vector<float> logits, engine_.mtp_logits(module));
     own_.assign(engine_.hidden().begin(), engine_.hidden().end());
     return logits;
@@ -146,7 +154,6 @@ Result<std::vector<float>> Sequence::draft_once(int module, int64_t depth) {
 Status Sequence::recover(Error error, int unread) {
     std::vector<int64_t> rows = rows_;
     if (unread > 0) rows[size_t(unread)] = std::min(rows[size_t(unread)], rows_[0] - 1);
-    const std::vector<std::byte> own = own_;
     lose(rows);
     for (;;) {
         Recovery recovery;
@@ -160,7 +167,6 @@ Status Sequence::recover(Error error, int unread) {
         if (again) break;
         error = again.error();
     }
-    own_ = own;
     return {};
 }
 

@@ -81,7 +81,7 @@ private:
     template <class Work>
     Status attempt(Work&& work);
     Status main_step(Status (Engine::*step)(std::span<const int32_t>, int64_t), int64_t count);
-    Result<std::vector<float>> draft_once(int module, int64_t depth);
+    Result<std::vector<float>> draft_once(int module, int64_t first, int64_t depth);
     void drop_used();
     Status recover(Error error, int unread);
     Status run_again(std::span<const int64_t> rows);
