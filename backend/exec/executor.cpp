@@ -21,6 +21,17 @@ const State::Copy* newest_of(const State::Memory& state) {
     return newest;
 }
 
+// Rows before `first` are there for a step to read. Where they went with a device, its story is the error.
+Status reaches(const State::Copy* newest, const State::Memory& state, const std::string& name, int64_t first) {
+    const int64_t there = newest ? newest->current : 0;
+    if (there >= first) [[likely]]
+        return {};
+    for (const auto& copy : state.copies)
+        if (copy->device->health() != Health::kOk) return Error{Code::kNoBackend, copy->device->health_reason()};
+    return Error{Code::kNoBackend,
+                 fmt::format("state {}: wanted {} rows before the step's, found {}", name, first, there)};
+}
+
 // A device that fails in a step isn't used for the next one, whatever the error.
 Status blame(Device& device, Status status) {
     if (!status) device.mark(Health::kUnhealthy, status.error().text);
@@ -114,6 +125,7 @@ Status Executor::catch_up(const Plan& plan, const Step& step) {
     for (const ValueId id : plan.states) {
         const State::Memory& state = plan.state->of(plan.graph->values[id].name);
         const State::Copy* newest = newest_of(state);
+        VKS_TRY(reaches(newest, state, plan.graph->values[id].name, step.state_first));
         if (!newest) continue;
         const int64_t last = std::min(newest->current, step.state_first);
         for (const DevicePlan& d : plan.devices) {

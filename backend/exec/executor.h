@@ -40,6 +40,7 @@ public:
     void count_experts() { uses_ = std::make_unique<ExpertUses>(); }
     ExpertUses* expert_uses() { return uses_.get(); }
 
+    // Rows of its states before the step's must be on a device that can be read.
     // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed. Nothing is in flight
     // afterwards either way, except on a lost device.
     Status run(const Plan& plan, const Step& step);

@@ -85,9 +85,8 @@ public:
     // What was said stays in the cache.
     Status change(const std::string& command, const std::string& argument) {
         VKS_ASSIGN(const Change change, parse_change(command, argument));
-        VKS_TRY(prepare(runtime_.engine(), change));
-        VKS_ASSIGN(const Swap swap, commit(runtime_.engine(), change));
-        write_stderr(swap_text(swap) + "\n");
+        VKS_ASSIGN(const SwapEvent event, generator_.change(change));
+        write_stderr(swap_text(event) + "\n");
         return {};
     }
 

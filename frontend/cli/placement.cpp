@@ -160,18 +160,19 @@ nlohmann::ordered_json refused_swaps_json(const std::vector<SwapEvent>& events) 
     return list;
 }
 
-std::string swap_text(const Swap& swap) {
+std::string swap_text(const SwapEvent& event) {
+    const Swap& swap = event.swap;
     if (!swap.changed) return fmt::format("{}: as it was", swap.to.text());
-    return fmt::format("{} to {} in {:.3f} s (plans in {:.3f} s), {} of latent cache moved", swap.from.text(),
-                       swap.to.text(), swap.seconds, swap.build_seconds, human_bytes(swap.moved_bytes));
+    return fmt::format("{} to {} in {:.3f} s (plans in {:.3f} s), {} of latent cache moved{}", swap.from.text(),
+                       swap.to.text(), swap.seconds, swap.build_seconds, human_bytes(swap.moved_bytes),
+                       again_text(event.recomputed_tokens));
 }
 
 std::string swaps_text(const std::vector<SwapEvent>& events) {
     std::string text;
     for (const SwapEvent& event : events)
         if (event.error.empty())
-            text += fmt::format("swapped:   after {} tokens, {}: {}{}\n", event.step, event.reason,
-                                swap_text(event.swap), again_text(event.recomputed_tokens));
+            text += fmt::format("swapped:   after {} tokens, {}: {}\n", event.step, event.reason, swap_text(event));
     return text;
 }
 

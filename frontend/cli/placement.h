@@ -31,8 +31,8 @@ Result<Change> parse_change(const std::string& command, const std::string& argum
 // Those that took place, and those that did not with the reason.
 nlohmann::ordered_json swaps_json(const std::vector<SwapEvent>& events);
 nlohmann::ordered_json refused_swaps_json(const std::vector<SwapEvent>& events);
-// "cpu to vulkan in 0.003 s (plans in 0.21 s), 12.3 kB of latent cache moved"
-std::string swap_text(const Swap& swap);
+// "cpu to vulkan in 0.003 s (plans in 0.21 s), 12.3 kB of latent cache moved, 7 tokens computed again"
+std::string swap_text(const SwapEvent& event);
 // A line for each that took place.
 std::string swaps_text(const std::vector<SwapEvent>& events);
 

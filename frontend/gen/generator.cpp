@@ -128,6 +128,14 @@ Status Generator::pretend(std::span<const int32_t> prompt) {
     return sequence_.stretch(prompt);
 }
 
+Result<SwapEvent> Generator::change(const Change& change) {
+    SwapEvent event;
+    VKS_TRY(prepare(engine_, change));
+    VKS_ASSIGN(event.swap, commit(engine_, change));
+    VKS_ASSIGN(event.recomputed_tokens, sequence_.adopt(event.swap));
+    return event;
+}
+
 Result<Generation> Generator::run(std::span<const int32_t> prompt, const GenerateOptions& options,
                                   const GenerateHooks& hooks) {
     VKS_TRY(check(prompt));
@@ -154,9 +162,9 @@ Result<Generation> Generator::run(std::span<const int32_t> prompt, const Generat
     };
     const auto full = [&] { return left().first > 0 ? std::optional<Finish>{} : left().second; };
     std::optional<Finish> finish = full();
-    SwapSchedule swaps(engine_, options.swaps, out.swaps);
+    SwapSchedule swaps(sequence_, options.swaps, out.swaps);
     while (!finish) {
-        swaps.at(std::ssize(out.ids));
+        VKS_TRY(swaps.at(std::ssize(out.ids)));
         if (speculator.used_up()) VKS_TRY(speculator.step(left().first - 1));
         note_recoveries(out);
         VKS_ASSIGN(const int32_t id, speculator.next());

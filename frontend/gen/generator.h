@@ -82,6 +82,10 @@ public:
     // rows of the others in the latent caches are copies of theirs. Without drafts.
     Status pretend(std::span<const int32_t> prompt);
 
+    // Between two runs: a change of placement. What was run stays in the caches; rows that a lost device took with it
+    // are computed again. An error before it took place leaves all as it was.
+    Result<SwapEvent> change(const Change& change);
+
     // The next run begins with an empty cache.
     void reset() { sequence_.truncate(0); }
 

@@ -151,10 +151,15 @@ Result<std::vector<float>> Sequence::draft_once(int module, int64_t first, int64
 
 // After `error`: on with other devices, every cache as far as it was. `unread`: a module whose last row is to be run
 // once more, as what it gave wasn't read; 0: none.
-Status Sequence::recover(Error error, int unread) {
+Status Sequence::recover(const Error& error, int unread) {
     std::vector<int64_t> rows = rows_;
     if (unread > 0) rows[size_t(unread)] = std::min(rows[size_t(unread)], rows_[0] - 1);
     lose(rows);
+    return recover_to(rows, error);
+}
+
+// The same with every module as far as `rows`.
+Status Sequence::recover_to(std::span<const int64_t> rows, Error error) {
     for (;;) {
         Recovery recovery;
         recovery.reason = error.text;
@@ -164,10 +169,18 @@ Status Sequence::recover(Error error, int unread) {
         recovery.recomputed_tokens = before - rows_[0];
         recoveries_.push_back(std::move(recovery));
         const Status again = run_again(rows);
-        if (again) break;
+        if (again) return {};
         error = again.error();
     }
-    return {};
+}
+
+Result<int64_t> Sequence::adopt(const Swap& swap) {
+    if (!swap.changed) return 0;
+    const std::vector<int64_t> rows = rows_;
+    lose(swap.rows);
+    const int64_t lost = rows[0] - rows_[0];
+    if (const Status again = run_again(rows); !again) VKS_TRY(recover_to(rows, again.error()));
+    return lost;
 }
 
 // Of module k's cache only rows [0, left[k]) are still right. What they take to be computed again, and is no longer

@@ -45,6 +45,10 @@ public:
     // Takes back the ids from `size` on, and all that depends on them.
     void truncate(int64_t size);
 
+    // The engine changed its plans: rows that a lost device took with it are computed again, as after a failure below.
+    // How many of the main model those were.
+    Result<int64_t> adopt(const Swap& swap);
+
     // A device that fails in one of these is left, the rows that went with it are computed again, and so is what
     // was running. An error means that this can't be done.
 
@@ -83,7 +87,8 @@ private:
     Status main_step(Status (Engine::*step)(std::span<const int32_t>, int64_t), int64_t count);
     Result<std::vector<float>> draft_once(int module, int64_t first, int64_t depth);
     void drop_used();
-    Status recover(Error error, int unread);
+    Status recover(const Error& error, int unread);
+    Status recover_to(std::span<const int64_t> rows, Error error);
     Status run_again(std::span<const int64_t> rows);
     void lose(std::span<const int64_t> left);
 

@@ -29,12 +29,12 @@ Result<Swap> commit(Engine& engine, const Change& change) {
     return change.reload.empty() ? engine.commit() : engine.reload(change.reload);
 }
 
-SwapSchedule::SwapSchedule(Engine& engine, std::vector<PlannedSwap> planned, std::vector<SwapEvent>& events)
-    : engine_(engine), planned_(std::move(planned)), events_(events) {
+SwapSchedule::SwapSchedule(Sequence& sequence, std::vector<PlannedSwap> planned, std::vector<SwapEvent>& events)
+    : sequence_(sequence), engine_(sequence.engine()), planned_(std::move(planned)), events_(events) {
     std::stable_sort(planned_.begin(), planned_.end(), [](const auto& a, const auto& b) { return a.step < b.step; });
 }
 
-void SwapSchedule::take_place(const PlannedSwap& planned, int64_t generated) {
+Status SwapSchedule::take_place(const PlannedSwap& planned, int64_t generated) {
     const auto start = Clock::now();
     auto swap = commit(engine_, planned.change);
     SwapEvent event;
@@ -42,14 +42,16 @@ void SwapSchedule::take_place(const PlannedSwap& planned, int64_t generated) {
     event.reason = planned.reason;
     if (swap) {
         event.swap = *std::move(swap);
+        VKS_ASSIGN(event.recomputed_tokens, sequence_.adopt(event.swap));
         event.swap.seconds = begin_seconds_ + seconds_since(start);
     } else {
         event.error = swap.error().text;
     }
     events_.push_back(std::move(event));
+    return {};
 }
 
-void SwapSchedule::at(int64_t generated) {
+Status SwapSchedule::at(int64_t generated) {
     for (; next_ < planned_.size(); ++next_, begun_ = false) {
         const PlannedSwap& planned = planned_[next_];
         if (!begun_) {
@@ -61,9 +63,10 @@ void SwapSchedule::at(int64_t generated) {
             begin_seconds_ = seconds_since(start);
         }
         begun_ = true;
-        if (planned.step > generated) return;
-        take_place(planned, generated);
+        if (planned.step > generated) return {};
+        VKS_TRY(take_place(planned, generated));
     }
+    return {};
 }
 
 void SwapSchedule::finish(int64_t generated) {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "frontend/gen/engine.h"
+#include "frontend/gen/sequence.h"
 
 namespace vks {
 
@@ -21,7 +21,7 @@ struct Change {
 
 // Begins what can begin in the background: all but a reload.
 Status prepare(Engine& engine, const Change& change);
-// Between two steps, after prepare().
+// Between two steps, after prepare(). Rows that a lost device took with it are gone: Sequence::adopt().
 Result<Swap> commit(Engine& engine, const Change& change);
 
 struct PlannedSwap {
@@ -42,16 +42,18 @@ struct SwapEvent {
 // begins, each next one when the one before it is in force. Not thread-safe.
 class SwapSchedule {
 public:
-    // `engine` and `events`, where what happens is noted, must outlive this.
-    SwapSchedule(Engine& engine, std::vector<PlannedSwap> planned, std::vector<SwapEvent>& events);
-    // Between two steps, after `generated` ids: all that is due takes place now.
-    void at(int64_t generated);
+    // `sequence` and `events`, where what happens is noted, must outlive this.
+    SwapSchedule(Sequence& sequence, std::vector<PlannedSwap> planned, std::vector<SwapEvent>& events);
+    // Between two steps, after `generated` ids: all that is due takes place now. A swap that can't take place is noted;
+    // an error: one took place, and rows that were lost with a device can't be computed again.
+    Status at(int64_t generated);
     // The run ended after `generated` ids: the rest will not take place.
     void finish(int64_t generated);
 
 private:
-    void take_place(const PlannedSwap& planned, int64_t generated);
+    Status take_place(const PlannedSwap& planned, int64_t generated);
 
+    Sequence& sequence_;
     Engine& engine_;
     std::vector<PlannedSwap> planned_;  // by step
     std::vector<SwapEvent>& events_;

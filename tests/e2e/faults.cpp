@@ -35,6 +35,28 @@ TEST(Faults, AutoNeverTakesThePlugin) {
     for (const auto& [op, device] : document["placement"].items()) EXPECT_EQ(device, "cpu") << op;
 }
 
+// The plans of chat's /op are what the device dies of, at each kernel in turn; the conversation is computed again.
+TEST(Faults, AConversationStaysTheSame) {
+    const auto chat = [](const std::string& fault, const std::string& change) {
+        RunOptions run;
+        run.env["VKSEEK_FAULT"] = fault;
+        run.input = "Hello\n" + change + "And now?\n";
+        return run_program({"chat", "-m", data("nano-bf16/checkpoint"), "--plugin-dir", null_dir(), "--math", "f32",
+                            "--temp", "0", "-n", "8", "--backend", "fault,cpu", "--mtp", "0", "--threads", "1"},
+                           run);
+    };
+    const Ran right = chat("", "");
+    ASSERT_EQ(right.status, 0) << right.err;
+    int again = 0;
+    for (int at = 100; at < 200; at += 10) {
+        const Ran ran = chat("error=device_lost;in=prepare;at=" + std::to_string(at), "/op embed=cpu\n");
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        EXPECT_EQ(ran.out, right.out) << at;
+        again += ran.err.find(" tokens computed again") != std::string::npos ? 1 : 0;
+    }
+    EXPECT_GE(again, 2);
+}
+
 TEST(Faults, AFaultThatMeansNothing) {
     const Ran ran = generate_with_fault("error=nonsense", kFaultThenCpu);
     EXPECT_EQ(ran.status, 4);

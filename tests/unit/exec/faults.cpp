@@ -94,6 +94,36 @@ TEST(Faults, StepsAndCallsAreCounted) {
     EXPECT_EQ(seen, "..x..");
 }
 
+TEST(Faults, RowsThatWentWithADeviceAreMissed) {
+    Registry cpu({cpu_dir()});
+    Failing failing;
+    const auto plan = [&](Device& device) {
+        Preference preference;
+        preference.order = {&device};
+        preference.general = 1;
+        auto made = failing.session.plan(failing.model, 4, preference);
+        CHECK(made, "{}", made.error().text);
+        return *std::move(made);
+    };
+    Device& lost = failing.open("error=device_lost;step=1");
+    const auto there = plan(lost), here = plan(**cpu.open(*cpu.select("cpu")->front(), "threads=1"));
+    const auto early = failing.session.step(*here, {1}, 2);
+    ASSERT_FALSE(early);
+    EXPECT_EQ(early.error().text, "state kv.0: wanted 2 rows before the step's, found 0");
+
+    const auto right = failing.session.step(*there, {1, 2, 3}, 0);
+    ASSERT_TRUE(right) << right.error().text;
+    ASSERT_FALSE(failing.session.step(*there, {4}, 3));
+    const auto after = failing.session.step(*here, {4}, 3);
+    ASSERT_FALSE(after);
+    EXPECT_EQ(after.error().code, Code::kNoBackend);
+    EXPECT_EQ(after.error().text, lost.health_reason());
+    const auto again = failing.session.step(*here, {1, 2, 3}, 0);
+    ASSERT_TRUE(again) << again.error().text;
+    EXPECT_EQ(*again, *right);
+    EXPECT_TRUE(failing.session.step(*here, {4}, 3));
+}
+
 TEST(Faults, NumbersThatAreNone) {
     const auto logits = [&](const char* options) {
         Failing fresh;

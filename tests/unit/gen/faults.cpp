@@ -20,6 +20,7 @@ struct Scenario {
     int64_t tokens = kTokens;
     int64_t check = 0;
     bool half = false, w8a8 = false;
+    std::vector<PlannedSwap> swaps = {};
 };
 
 struct Outcome {
@@ -69,6 +70,7 @@ protected:
         };
         GenerateOptions generate;
         generate.max_tokens = wanted.tokens;
+        generate.swaps = wanted.swaps;
         auto out = Generator(**engine, nullptr, speculation).run(kPrompt, generate, {});
         if (out) {
             outcome.out = *std::move(out);
@@ -165,6 +167,28 @@ TEST_F(Recovering, TheDraftsStayTheSame) {
         expect_right(outcome, wanted);
         EXPECT_EQ(outcome.out.swaps.size(), 1u);
         EXPECT_EQ(outcome.drafted, right.drafted);
+    }
+}
+
+// While the run waits for the plans of a swap: no step has failed, but rows are gone.
+TEST_F(Recovering, WhilePlansAreMade) {
+    PlannedSwap swap;
+    swap.change.op = {"embed", "cpu"};
+    for (const int64_t drafts : {0, 3}) {
+        int lost = 0;
+        for (int at = 60; at < 480; at += 20) {
+            Scenario wanted{.fault = "error=device_lost;in=prepare;at=" + std::to_string(at), .drafts = drafts};
+            wanted.swaps = {swap};
+            SCOPED_TRACE(wanted.fault + (drafts > 0 ? ", with drafts" : ""));
+            const Outcome outcome = run(wanted);
+            expect_right(outcome, wanted);
+            ASSERT_GE(outcome.out.swaps.size(), 1u);
+            EXPECT_EQ(outcome.out.swaps[0].error, "");
+            if (outcome.out.swaps[0].recomputed_tokens == 0) continue;
+            ++lost;
+            EXPECT_EQ(outcome.out.swaps[0].recomputed_tokens, std::ssize(kPrompt));
+        }
+        EXPECT_GE(lost, 2);
     }
 }
 
