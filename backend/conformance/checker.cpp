@@ -53,11 +53,18 @@ std::string Disagreement::text() const {
     return fmt::format("check {} {} ({}, variant {}; {}): {}", op, node, device, variant, driver, problem);
 }
 
+void Checker::trust(Device& trusted) {
+    if (trusted_ == &trusted) return;
+    lane_.reset();
+    weights_ = std::make_unique<WeightStore>(trusted);
+    trusted_ = &trusted;
+}
+
 size_t Checker::choose(const Plan& plan) {
     if (steps_++ % options_.every != 0) return kNoNode;
     std::map<std::string, std::vector<size_t>> by_op;
     for (size_t i = 0; i < plan.graph->nodes.size(); ++i)
-        if (&plan.devices[plan.report[i].device].device->plugin() != &trusted_.plugin())
+        if (&plan.devices[plan.report[i].device].device->plugin() != &trusted_->plugin())
             by_op[plan.graph->nodes[i].op_name()].push_back(i);
     if (by_op.empty()) return kNoNode;
     const auto turn = std::min_element(by_op.begin(), by_op.end(),
@@ -103,17 +110,17 @@ Result<std::vector<Checker::Held>> Checker::recompute(const LaunchSite& site) {
     const Graph& graph = *site.plan.graph;
     const Node& node = graph.nodes[site.node];
     if (!lane_) {
-        VKS_ASSIGN(lane_, Lane::create(trusted_));
+        VKS_ASSIGN(lane_, Lane::create(*trusted_));
     }
     std::vector<vks_tensor> declared;
     const vks_op op = describe(graph, node, declared);
-    const Support support = trusted_.query(op);
+    const Support support = trusted_->query(op);
     if (!support.ok) return Error{Code::kNoBackend, support.reason};
     std::vector<Buffer> buffers;
     std::vector<vks_tensor> given;
     const auto place = [&](uint64_t bytes) -> Result<Location> {
-        VKS_ASSIGN(Buffer buffer, trusted_.buffer(bytes, VKS_BUFFER_DEVICE, nullptr, "memory for a check"));
-        const Location at = {buffer.get(), 0, static_cast<std::byte*>(trusted_.map(buffer))};
+        VKS_ASSIGN(Buffer buffer, trusted_->buffer(bytes, VKS_BUFFER_DEVICE, nullptr, "memory for a check"));
+        const Location at = {buffer.get(), 0, static_cast<std::byte*>(trusted_->map(buffer))};
         buffers.push_back(std::move(buffer));
         return at;
     };
@@ -122,7 +129,7 @@ Result<std::vector<Checker::Held>> Checker::recompute(const LaunchSite& site) {
         if (node.args[a] == kAbsent) continue;
         const vks::Value& value = graph.values[node.args[a]];
         if (value.kind == Kind::kWeight) {
-            VKS_ASSIGN(declared[a], weights_.get(graph, value, support.arg_layout[a]));
+            VKS_ASSIGN(declared[a], weights_->get(graph, value, support.arg_layout[a]));
             continue;
         }
         VKS_ASSIGN(at[a], place(uint64_t(graph.bytes(value, site.step.bind))));
@@ -137,8 +144,8 @@ Result<std::vector<Checker::Held>> Checker::recompute(const LaunchSite& site) {
     vks_tensor scratch = abi::tensor(VKS_U8, {int64_t(support.scratch_bytes)});
     scratch.buffer = scratch_at.buffer;
     const std::string& what = site.plan.report[site.node].what;
-    VKS_ASSIGN(const Kernel kernel, trusted_.prepare(op, what));
-    VKS_TRY(trusted_.launch(lane_->stream(), kernel, given, support.scratch_bytes > 0 ? &scratch : nullptr, what));
+    VKS_ASSIGN(const Kernel kernel, trusted_->prepare(op, what));
+    VKS_TRY(trusted_->launch(lane_->stream(), kernel, given, support.scratch_bytes > 0 ? &scratch : nullptr, what));
     lane_->touched(what);
     VKS_TRY(lane_->finish());
 
@@ -169,7 +176,8 @@ std::string Checker::compare(const LaunchSite& site, const std::vector<Held>& wa
     if (problem.empty()) return {};
     const int64_t at = worst_element(theirs, ours);
     return fmt::format("{}; argument {}, row {}, column {}: {}, on {} {}", problem, arg,
-                       got.first + at / ours.columns(), at % ours.columns(), theirs.at(at), trusted_.id(), ours.at(at));
+                       got.first + at / ours.columns(), at % ours.columns(), theirs.at(at), trusted_->id(),
+                       ours.at(at));
 }
 
 Status Checker::after(const LaunchSite& site) {

@@ -34,8 +34,10 @@ struct Disagreement {
 // at. Not thread-safe.
 class Checker : public Probe {
 public:
-    // `trusted`: of the CPU plugin; must stay.
-    Checker(Device& trusted, const CheckOptions& options) : trusted_(trusted), options_(options), weights_(trusted) {}
+    // `trusted`: of the CPU plugin; must stay until another one is.
+    Checker(Device& trusted, const CheckOptions& options) : options_(options) { trust(trusted); }
+    // Between two steps: from now on this one, whose plugin may have been loaded anew. What was found stays.
+    void trust(Device& trusted);
 
     size_t choose(const Plan& plan) override;
     Status before(const LaunchSite& site) override;
@@ -55,9 +57,9 @@ private:
     std::string compare(const LaunchSite& site, const std::vector<Held>& wanted, size_t arg, const Held& got);
     Status report(const LaunchSite& site, std::string problem);
 
-    Device& trusted_;
+    Device* trusted_ = nullptr;
     CheckOptions options_;
-    WeightStore weights_;
+    std::unique_ptr<WeightStore> weights_;
     std::unique_ptr<Lane> lane_;
     std::map<std::string, int64_t> turn_;  // by operator: when it was last looked at
     std::map<std::string, size_t> nodes_;  // by operator: how often

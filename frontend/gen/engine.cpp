@@ -80,12 +80,17 @@ std::string Engine::open_options() const {
     return options_.threads > 0 ? fmt::format("threads={}", options_.threads) : "";
 }
 
-Status Engine::make_checker() {
-    if (options_.check == 0) return {};
+// What checks compare with.
+Result<Device*> Engine::trusted_device() {
     auto cpu = registry_->select("cpu");
     if (!cpu)
         return Error{Code::kNoBackend, fmt::format("check: wanted the CPU plugin, found none: {}", cpu.error().text)};
-    VKS_ASSIGN(Device * trusted, registry_->open(*cpu->front(), open_options()));
+    return registry_->open(*cpu->front(), open_options());
+}
+
+Status Engine::make_checker() {
+    if (options_.check == 0) return {};
+    VKS_ASSIGN(Device * trusted, trusted_device());
     const conformance::CheckOptions options = {options_.check, options_.check_action};
     checker_ = std::make_unique<conformance::Checker>(*trusted, options);
     return {};

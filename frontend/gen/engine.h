@@ -163,6 +163,7 @@ private:
     };
     Engine() = default;
     std::string open_options() const;
+    Result<Device*> trusted_device();
     Status make_checker();
     Result<Part> make_part(int module, int64_t max_tokens, int64_t max_rows, bool expanded = false);
     bool expands(const Placement& placement, const Preference& prompt) const;

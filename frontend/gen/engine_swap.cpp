@@ -26,7 +26,11 @@ Status Engine::prepare(const Placement& to) {
 Result<Swap> Engine::reload(const std::string& plugin) {
     building_.reset();
     VKS_TRY(registry_->replace(plugin));
+    Device* trusted = nullptr;  // may be another one now
     const auto moved = [&]() -> Result<Swap> {
+        if (checker_) {
+            VKS_ASSIGN(trusted, trusted_device());
+        }
         VKS_ASSIGN(std::vector<PlanRequest> requests, requests(placement_));
         wanted_ = placement_;
         const auto& old = registry_->replaced();
@@ -36,6 +40,7 @@ Result<Swap> Engine::reload(const std::string& plugin) {
     };
     Result<Swap> swap = moved();
     if (swap) {
+        if (checker_) checker_->trust(*trusted);
         registry_->retire();
     } else {
         registry_->restore();

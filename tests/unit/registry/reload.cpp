@@ -138,5 +138,38 @@ TEST_F(Reloading, AnEngineGoesOnWithIt) {
     same_step(6);
 }
 
+// What is checked, and what isn't as it runs on the CPU plugin, goes by the library in use.
+TEST_F(Reloading, ChecksGoOnWithIt) {
+    const std::string other = rebuilt();
+    for (const std::string backend : {"cpu", "remote"}) {
+        SCOPED_TRACE(backend);
+        put(path_, good_);
+        EngineOptions options;
+        options.context = 32;
+        options.check = 1;
+        options.placement.backends = {backend, "cpu"};
+        const auto made =
+            test::test_engine(test::data("nano-fp8/checkpoint"), options, {mine_.path(), test::test_dir()});
+        Engine& engine = *made.engine;
+        int64_t position = 0;
+        const auto steps = [&] {
+            for (const int32_t id : {5, 9, 2, 7}) ASSERT_TRUE(engine.verify({&id, 1}, position++));
+        };
+        const auto checked = [&] { return engine.checker()->checked(); };
+        steps();
+        EXPECT_EQ(checked(), backend == "cpu" ? 0 : 4);
+        put(path_, "no library");
+        ASSERT_FALSE(engine.reload("cpu"));
+        steps();
+        EXPECT_EQ(checked(), backend == "cpu" ? 0 : 8);
+        put(path_, other);
+        const auto swap = engine.reload("cpu");
+        ASSERT_TRUE(swap) << swap.error().text;
+        steps();
+        EXPECT_EQ(checked(), backend == "cpu" ? 0 : 12);
+        EXPECT_TRUE(engine.checker()->disagreements().empty());
+    }
+}
+
 }  // namespace
 }  // namespace vks
