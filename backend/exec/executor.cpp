@@ -140,8 +140,10 @@ Status Executor::catch_up(const Plan& plan, const Step& step) {
 
 Result<HandOver> Executor::hand_over(PlanSet& from, PlanSet& to) {
     HandOver done;
+    // What one device computed wrongly went into rows that others hold.
+    const bool trusted = from.trusted();
     for (auto& [name, state] : to.state.all()) {
-        const State::Copy* newest = newest_of(from.state.of(name));
+        const State::Copy* newest = trusted ? newest_of(from.state.of(name)) : nullptr;
         const int64_t rows = newest ? newest->current : 0;
         for (const auto& copy : state.copies) {
             if (copy->device->health() == Health::kLost) continue;
@@ -149,6 +151,7 @@ Result<HandOver> Executor::hand_over(PlanSet& from, PlanSet& to) {
                 VKS_ASSIGN(const uint64_t bytes, bring_up(state, *newest, *copy, rows));
                 done.bytes += bytes;
             }
+            if (!trusted) copy->current = 0;
         }
         done.rows[name] = rows;
     }

@@ -52,7 +52,8 @@ public:
     // over. have >= 1; rows [0, have) are there.
     Status repeat_rows(PlanSet& set, int64_t have, int64_t count);
     // Between two steps: the sequence that ran over the states of `from` goes on over those of `to`. All rows that are
-    // right are copied to where `to` has none, from devices that aren't lost; an error leaves `from` as it was.
+    // right are copied to where `to` has none, from devices that aren't lost; an error leaves `from` as it was. None is
+    // right where a device of `from` gave wrong numbers.
     Result<HandOver> hand_over(PlanSet& from, PlanSet& to);
     // Forgets what was kept for a plan that is about to go.
     void forget(const Plan& plan) {

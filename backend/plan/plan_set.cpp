@@ -52,13 +52,22 @@ Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>*
     return {};
 }
 
-bool PlanSet::healthy() const {
+template <class F>
+bool PlanSet::every_device(F holds) const {
     for (const auto& plan : plans_) {
         if (!plan) continue;
         for (const Segment& segment : plan->segments)
-            if (plan->devices[segment.device].device->health() != Health::kOk) return false;
+            if (!holds(*plan->devices[segment.device].device)) return false;
     }
     return true;
+}
+
+bool PlanSet::healthy() const {
+    return every_device([](const Device& d) { return d.health() == Health::kOk; });
+}
+
+bool PlanSet::trusted() const {
+    return every_device([](const Device& d) { return d.health() != Health::kWrong; });
 }
 
 bool PlanSet::satisfies(std::span<const PlanRequest> requests) const {
@@ -84,12 +93,7 @@ bool PlanSet::knows(const Device& device) const {
 }
 
 bool PlanSet::uses(const Device& device) const {
-    for (const auto& plan : plans_) {
-        if (!plan) continue;
-        for (const Segment& segment : plan->segments)
-            if (plan->devices[segment.device].device == &device) return true;
-    }
-    return false;
+    return !every_device([&](const Device& d) { return &d != &device; });
 }
 
 void PlanSet::count(MemoryUse& use) const {

@@ -35,11 +35,16 @@ public:
     bool knows(const Device& device) const;  // it was among those that could be used
     bool uses(const Device& device) const;   // it runs a node
     bool healthy() const;                    // all devices that run a node are
+    bool trusted() const;                    // none of them was found to give wrong numbers
     void count(MemoryUse& use) const;        // weights, states, arenas
 
     State state;
 
 private:
+    // Of those that run a node.
+    template <class F>
+    bool every_device(F holds) const;
+
     WeightStores weights_;
     std::vector<PlanRequest> requests_;
     std::vector<std::shared_ptr<const Plan>> plans_;  // by request

@@ -21,6 +21,8 @@ struct Scenario {
     int64_t check = 0;
     bool half = false, w8a8 = false;
     std::vector<PlannedSwap> swaps = {};
+    conformance::CheckAction action = conformance::CheckAction::kWarn;
+    std::vector<int32_t> prompt = kPrompt;
 };
 
 struct Outcome {
@@ -55,6 +57,7 @@ protected:
         options.mtp = int(std::min<int64_t>(wanted.drafts, checkpoint->config().num_nextn_predict_layers));
         options.watchdog = 0.001;
         options.check = wanted.check;
+        options.check_action = wanted.action;
         Registry registry({test::cpu_dir(), test::null_dir()});
         Outcome outcome;
         auto engine = Engine::create(checkpoint, registry, options, nullptr);
@@ -71,7 +74,7 @@ protected:
         GenerateOptions generate;
         generate.max_tokens = wanted.tokens;
         generate.swaps = wanted.swaps;
-        auto out = Generator(**engine, nullptr, speculation).run(kPrompt, generate, {});
+        auto out = Generator(**engine, nullptr, speculation).run(wanted.prompt, generate, {});
         if (out) {
             outcome.out = *std::move(out);
         } else {
@@ -236,6 +239,31 @@ TEST_F(Recovering, WrongNumbersAreFound) {
             ASSERT_FALSE(outcome.disagreements.empty());
             for (const auto& found : outcome.disagreements) EXPECT_EQ(found.op, op) << found.text();
         }
+    }
+}
+
+// Rows that the device computed lie on the CPU, too, where attention is: none of them stays.
+TEST_F(Recovering, WrongNumbersElsewhereAreComputedAgain) {
+    for (const std::string elsewhere : {"", "mla_attention"}) {
+        SCOPED_TRACE(elsewhere);
+        Scenario wanted{.fault = "error=wrong;op=mla_rope_append", .tokens = 48, .check = 3};
+        wanted.action = conformance::CheckAction::kSwap;
+        if (!elsewhere.empty()) wanted.placement.op_backend[elsewhere] = "cpu";
+        const Outcome outcome = run(wanted);
+        ASSERT_EQ(outcome.error, "");
+        ASSERT_EQ(outcome.out.swaps.size(), 1u);
+        const SwapEvent& left = outcome.out.swaps[0];
+        ASSERT_GT(left.step, 0);
+        EXPECT_EQ(left.recomputed_tokens, std::ssize(kPrompt) + left.step - 1);
+
+        // From there on it is a run on the CPU over what was printed.
+        const std::vector<int32_t>& ids = outcome.out.ids;
+        Scenario right{.fault = "", .placement = {{"cpu"}, {}, {}}};
+        right.prompt.insert(right.prompt.end(), ids.begin(), ids.begin() + left.step);
+        right.tokens = wanted.tokens - left.step;
+        const Outcome goes_on = run(right);
+        EXPECT_EQ(goes_on.out.ids, std::vector<int32_t>(ids.begin() + left.step, ids.end()));
+        EXPECT_EQ(goes_on.out.logits_hash, outcome.out.logits_hash);
     }
 }
 
