@@ -32,9 +32,10 @@ Status reaches(const State::Copy* newest, const State::Memory& state, const std:
                  fmt::format("state {}: wanted {} rows before the step's, found {}", name, first, there)};
 }
 
-// A device that fails in a step isn't used for the next one, whatever the error.
+// A device that fails in a step isn't used for the next one, whatever the error. A file that can't be read isn't its
+// fault.
 Status blame(Device& device, Status status) {
-    if (!status) device.mark(Health::kUnhealthy, status.error().text);
+    if (!status && status.error().code == Code::kNoBackend) device.mark(Health::kUnhealthy, status.error().text);
     return status;
 }
 
@@ -239,7 +240,7 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
         return {};
     };
     if (others) return slots_->run_others(plan, node, all, lane, paged ? paging_.get() : nullptr, once);
-    if (slots_) VKS_TRY(slots_->choose(plan, node, lane));
+    if (slots_) VKS_TRY(blame(*here.device, slots_->choose(plan, node, lane)));
     VKS_TRY(paged ? paging_->run(plan, node, all, lane, once) : once(all));
     return slots_ ? blame(*here.device, slots_->run(plan, node, all, lane)) : Status{};
 }

@@ -138,6 +138,7 @@ TEST_P(ExpertSlotsTest, WhatCannotBeReadFailsTheStep) {
     const auto at_once = model_.logits(executor_, *split_, kOne);
     ASSERT_FALSE(at_once);
     EXPECT_EQ(at_once.error().text, "cut");
+    EXPECT_EQ(devices_[0]->health(), Health::kOk);
     use_slots(2, ExpertSlots::AtOnce::kNever, broken);
     for (int round = 0; round < 100'000; ++round) {
         const auto later = model_.logits(executor_, *split_, kOne);
@@ -146,6 +147,20 @@ TEST_P(ExpertSlotsTest, WhatCannotBeReadFailsTheStep) {
         return;
     }
     FAIL() << "every step went well";
+}
+
+// As any other failure of its device's in a step, such as no memory: whoever runs the model leaves it.
+TEST_P(ExpertSlotsTest, WhatCannotBeFetchedIsTheDevicesFault) {
+    const SlotMemory::Read full = [](const std::byte*, std::byte*, uint64_t) -> Status {
+        return Error{Code::kNoBackend, "out of memory"};
+    };
+    use_slots(2, ExpertSlots::AtOnce::kAlways, full);
+    const auto at_once = model_.logits(executor_, *split_, kOne);
+    ASSERT_FALSE(at_once);
+    EXPECT_EQ(at_once.error().code, Code::kNoBackend);
+    EXPECT_EQ(devices_[0]->health(), Health::kUnhealthy);
+    EXPECT_EQ(devices_[0]->health_reason(), "out of memory");
+    EXPECT_EQ(devices_[1]->health(), Health::kOk);
 }
 
 // Plans without split layers, and slots that have no room, change nothing.
