@@ -76,6 +76,7 @@ public:
         VKS_ASSIGN(last_, generator_.run(ids, options_, hooks));
         VKS_TRY(write_stdout("\n"));
         write_stderr(swaps_text(last_.swaps));
+        runtime_.print_warnings();
         if (last_.finish == Finish::kContext)
             write_stderr(fmt::format("the context of {} tokens is full (-c)\n", context));
         messages_.push_back({{"role", "assistant"}, {"content", last_.text}});
@@ -87,6 +88,7 @@ public:
         VKS_ASSIGN(const Change change, parse_change(command, argument));
         VKS_ASSIGN(const SwapEvent event, generator_.change(change));
         write_stderr(swap_text(event) + "\n");
+        runtime_.print_warnings();
         return {};
     }
 

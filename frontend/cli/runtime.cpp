@@ -84,7 +84,6 @@ Status Runtime::start(const EngineOptions& wanted) {
         trace_ = std::make_unique<Trace>();
     }
     VKS_ASSIGN(engine_, Engine::create(checkpoint_, registry(), engine, trace_.get()));
-    warnings_.insert(warnings_.end(), engine_->warnings().begin(), engine_->warnings().end());
     if (options_.explain) write_stderr(engine_->explain());
     return {};
 }
@@ -120,8 +119,11 @@ Status Runtime::finish() {
     return {};
 }
 
-void Runtime::print_warnings() const {
+void Runtime::print_warnings() {
     for (const std::string& text : warnings_) log_line(LogLevel::kWarning, text);
+    warnings_.clear();
+    for (const std::vector<std::string>& all = engine_->warnings(); warned_ < all.size(); ++warned_)
+        log_line(LogLevel::kWarning, all[warned_]);
 }
 
 std::vector<int32_t> Runtime::eos_ids() const {

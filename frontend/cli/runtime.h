@@ -45,8 +45,8 @@ public:
     // errors call the text's origin.
     Result<std::vector<int32_t>> prompt_ids(std::string_view text, std::string_view source) const;
 
-    // Warnings wait until a run has succeeded: a failing one has only its error to say.
-    void print_warnings() const;
+    // Warnings wait until a run has succeeded: a failing one has only its error to say. Those that it hasn't said yet.
+    void print_warnings();
 
     // {"<op>": "<backend>"} and {"<device>": bytes, most so far}.
     nlohmann::ordered_json placement_json() const;
@@ -74,6 +74,7 @@ private:
 
     const CommonOptions& options_;
     std::vector<std::string> warnings_;
+    size_t warned_ = 0;  // of the engine's
     std::shared_ptr<const Checkpoint> checkpoint_;
     std::optional<Tokenizer> tokenizer_;
     std::unique_ptr<Registry> registry_;  // outlives the engine

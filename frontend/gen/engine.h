@@ -114,7 +114,10 @@ public:
     // one was used, which is given up. After an error all is as it was.
     Result<Swap> reload(const std::string& plugin);
     // What was prepared isn't wanted after all.
-    void abandon() { building_.reset(); }
+    void abandon() {
+        building_.reset();
+        not_begun_.reset();
+    }
     const Placement& placement() const { return placement_; }
     // After `error` in a step: goes on without the devices that failed, as commit() does with another placement, and
     // with operators that were placed on one of them by name wherever the rest of the placement has them. Gives `error`
@@ -141,7 +144,7 @@ public:
     std::optional<SlotStats> slots() const;
     // Of which experts were used, for later runs of the model under a cap.
     void keep_statistics();
-    // What is to be said of the caps, once the run has succeeded.
+    // What is to be said once the run has succeeded, each thing once: of caps, under all plans that there were.
     const std::vector<std::string>& warnings() const { return warnings_; }
 
 private:
@@ -187,6 +190,7 @@ private:
     void use_slots();
     bool find_row_bits() const;
     Status check_caps() const;
+    void warn(std::string text);
     void limit_memory();
     uint64_t bytes_beside_weights(const Device& device) const;
     std::set<const std::byte*> weights_on(const Device& device) const;
@@ -209,6 +213,7 @@ private:
     std::unique_ptr<Executor> executor_;
     std::unique_ptr<ExpertStatistics> statistics_;  // once there is a cap
     std::unique_ptr<PlanBuilder> building_;
+    std::optional<Error> not_begun_;                     // why there is none, where a device failed meanwhile
     std::pair<Device*, uint64_t> slots_, slots_wanted_;  // room for them under the plans in force, and those being made
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt

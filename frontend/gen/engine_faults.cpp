@@ -33,13 +33,16 @@ Result<Swap> Engine::leave_failed(const Error& error) {
     // What was being made is made over what is in force, and may want the devices that failed.
     const bool interrupted = building_ != nullptr;
     const Placement wanted = wanted_;
+    const std::optional<Error> not_begun = not_begun_;
     const Placement without = placement_without_failed();
     for (;;) {
         const std::vector<Health> before = health();
         VKS_TRY(prepare(without));
         auto swap = commit();
         if (swap) {
-            if (interrupted) static_cast<void>(prepare(wanted));  // commit() tells, if it can't be
+            not_begun_ = not_begun;
+            if (!interrupted) return swap;
+            if (const Status again = prepare(wanted); !again) not_begun_ = again.error();
             return swap;
         }
         // Another device may have failed on the way.

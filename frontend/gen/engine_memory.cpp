@@ -78,9 +78,12 @@ std::set<const std::byte*> Engine::weights_on(const Device& device) const {
     return weights;
 }
 
+void Engine::warn(std::string text) {
+    if (std::ranges::find(warnings_, text) == warnings_.end()) warnings_.push_back(std::move(text));
+}
+
 // For the plans in force; another placement may have left a device with a cap aside.
 void Engine::limit_memory() {
-    warnings_.clear();
     for (const auto& [name, cap] : options_.memory) {
         Device* device = capped(name);
         if (device == nullptr || !device->has(VKS_DEVICE_HOST_MEMORY) || !plans_->uses(*device)) continue;
@@ -88,10 +91,9 @@ void Engine::limit_memory() {
         auto paging = page_weights(*checkpoint_, *device, weights_on(*device), budget, options_.mtp);
         const uint64_t least = taken + (paging ? paging->least() : 0);
         if (cap < least) {
-            warnings_.push_back(
-                fmt::format("memory (--memory {}): wanted {} bytes for caches, activations{} and the largest weight, "
-                            "found {}",
-                            name, least, checkpoint_->copied_bytes() > 0 ? ", copies of weights" : "", cap));
+            warn(fmt::format("memory (--memory {}): wanted {} bytes for caches, activations{} and the largest weight, "
+                             "found {}",
+                             name, least, checkpoint_->copied_bytes() > 0 ? ", copies of weights" : "", cap));
         }
         if (paging == nullptr) continue;
         statistics().prepare(paging->pager());
@@ -119,7 +121,7 @@ void Engine::use_slots() {
     if (added) {
         executor_->use_slots(std::move(slots));
     } else {
-        warnings_.push_back("slots for experts: " + added.error().text);
+        warn("slots for experts: " + added.error().text);
     }
 }
 

@@ -16,7 +16,7 @@ DeviceBytes by_device(const MemoryUse& use) {
 }  // namespace
 
 Status Engine::prepare(const Placement& to) {
-    building_.reset();
+    abandon();
     VKS_ASSIGN(std::vector<PlanRequest> requests, requests(to));
     wanted_ = to;
     building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests));
@@ -24,7 +24,7 @@ Status Engine::prepare(const Placement& to) {
 }
 
 Result<Swap> Engine::reload(const std::string& plugin) {
-    building_.reset();
+    abandon();
     VKS_TRY(registry_->replace(plugin));
     Device* trusted = nullptr;  // may be another one now
     const auto moved = [&]() -> Result<Swap> {
@@ -49,7 +49,8 @@ Result<Swap> Engine::reload(const std::string& plugin) {
 }
 
 Result<Swap> Engine::commit() {
-    if (!building_) return Error{Code::kNoBackend, "plans: nothing was prepared"};
+    if (!building_)
+        return std::exchange(not_begun_, std::nullopt).value_or(Error{Code::kNoBackend, "plans: nothing was prepared"});
     const auto start = Clock::now();
     Swap swap;
     swap.from = placement_;

@@ -119,6 +119,17 @@ TEST(Swap, WhatCantBeIsSaidAndTheTextGoesOn) {
         EXPECT_EQ(generate(kNano, {"-n", "2", "--reload", wrong}).status, 2) << wrong;
 }
 
+// Of a cap that is too small for either, once for each.
+TEST(Swap, WarningsOfLaterPlansAreSaid) {
+    const Ran ran = generate(kNano, {"-n", "8", "--memory", "cpu=1k", "--swap", "2=remote,cpu", "--swap", "4=cpu",
+                                     "--swap", "6=remote,cpu"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    const std::string wanted = "memory (--memory cpu): wanted ";
+    const size_t first = ran.err.find(wanted), second = ran.err.find(wanted, first + 1);
+    ASSERT_NE(second, std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find(wanted, second + 1), std::string::npos) << ran.err;
+}
+
 // Drafts and sampling know nothing of where they run.
 TEST(Swap, WithDraftsAndSampling) {
     const Options sampled = {"-n", "40", "--temp", "1", "--seed", "3", "--chunk", "3"};
