@@ -136,10 +136,11 @@ Status Engine::make_parts() {
 }
 
 Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
+    std::vector<std::string> left_out;
     // Later placements come from --swap and the like, which say so themselves.
     const auto preferring = [&](const std::vector<std::string>& wanted, const char* option) {
         auto preference = resolve(*registry_, with_fallback(wanted), placement.op_backend, open_options(), "embed",
-                                  plans_ ? "" : option);
+                                  plans_ ? "" : option, left_out);
         if (preference)
             for (Device* device : preference->order) device->set_watchdog(uint64_t(options_.watchdog * 1e9));
         return preference;
@@ -149,6 +150,7 @@ Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
     if (!placement.prefill.empty()) {
         VKS_ASSIGN(prompt, preferring(placement.prefill, "--prefill"));
     }
+    for (std::string& text : left_out) warn(std::move(text));
     const bool expanded = expands(placement, prompt);
     std::vector<PlanRequest> requests;
     for (const Module& m : modules_) {

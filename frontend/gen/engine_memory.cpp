@@ -91,9 +91,10 @@ void Engine::limit_memory() {
         auto paging = page_weights(*checkpoint_, *device, weights_on(*device), budget, options_.mtp);
         const uint64_t least = taken + (paging ? paging->least() : 0);
         if (cap < least) {
-            warn(fmt::format("memory (--memory {}): wanted {} bytes for caches, activations{} and the largest weight, "
-                             "found {}",
-                             name, least, checkpoint_->copied_bytes() > 0 ? ", copies of weights" : "", cap));
+            warn(
+                fmt::format("memory (--memory {}): wanted {} bytes for caches, activations{} and the largest weight, "
+                            "found {}",
+                            name, least, checkpoint_->copied_bytes() > 0 ? ", copies of weights" : "", cap));
         }
         if (paging == nullptr) continue;
         statistics().prepare(paging->pager());

@@ -21,7 +21,7 @@ bool promises_row_bits(const vks_plugin& plugin, int64_t rows) {
 
 Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,
                            const std::map<std::string, std::string>& op_backend, const std::string& open_options,
-                           const std::string& first_op, std::string_view option) {
+                           const std::string& first_op, std::string_view option, std::vector<std::string>& left_out) {
     Preference p;
     const auto add = [&](const std::string& name, std::string_view from) -> Result<Device*> {
         auto entries = registry.select(name, from);
@@ -30,11 +30,18 @@ Result<Preference> resolve(Registry& registry, const std::vector<std::string>& b
             return Error{entries.error().code,
                          fmt::format("operator {}: wanted a backend, found none: {}", first_op, entries.error().text)};
         Device* first = nullptr;
+        std::vector<Error> errors;
         for (DeviceEntry* entry : *entries) {
-            VKS_ASSIGN(Device * device, registry.open(*entry, open_options));
-            if (!first) first = device;
-            if (std::find(p.order.begin(), p.order.end(), device) == p.order.end()) p.order.push_back(device);
+            auto device = registry.open(*entry, open_options);
+            if (!device) {
+                errors.push_back(device.error());
+                continue;
+            }
+            if (!first) first = *device;
+            if (std::find(p.order.begin(), p.order.end(), *device) == p.order.end()) p.order.push_back(*device);
         }
+        if (!first) return errors.front();  // named, or all that "auto" means
+        for (const Error& error : errors) left_out.push_back("left out of auto: " + error.text);
         return first;
     };
     for (const std::string& name : backends) VKS_TRY(add(name, option));

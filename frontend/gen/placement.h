@@ -25,9 +25,10 @@ bool promises_row_bits(const vks_plugin& plugin, int64_t rows);
 
 // Devices in the order of `backends`, then those that only op_backend names; opened with `open_options`. Errors are
 // kNoBackend: a name that means no device is that of `option` or of --op (empty: the caller says where it is from);
-// where there is no device for anything they name `first_op`.
+// where there is no device for anything they name `first_op`. What "auto" means goes without devices that can't be
+// opened, as long as there is another one; `left_out` gets a line for each.
 Result<Preference> resolve(Registry& registry, const std::vector<std::string>& backends,
                            const std::map<std::string, std::string>& op_backend, const std::string& open_options,
-                           const std::string& first_op, std::string_view option);
+                           const std::string& first_op, std::string_view option, std::vector<std::string>& left_out);
 
 }  // namespace vks

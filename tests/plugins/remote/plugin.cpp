@@ -1,6 +1,6 @@
 // The entry points of the remote test plugin. Two devices; options of open: delay_us, private=0, est_ns, ops=a,b,
-// fail_prepare=op, fail_launch=op, fail_run=op, wrong=op, unsteady=op, stray=op, lose_after=N (see Faults). Behind them
-// come those of $REMOTE_OPTIONS, for programs that give none.
+// fail_prepare=op, fail_launch=op, fail_run=op, wrong=op, unsteady=op, stray=op, lose_after=N (see Faults),
+// fail_open=device. Behind them come those of $REMOTE_OPTIONS, for programs that give none.
 #include <algorithm>
 #include <charconv>
 #include <chrono>
@@ -268,6 +268,8 @@ vks_status open(const vks_host*, uint32_t index, const char* text, vks_device** 
         if (index >= kDevices) return fail(error, VKS_UNSUPPORTED, "remote: there are two devices");
         const char* more = std::getenv("REMOTE_OPTIONS");
         const std::string options = std::string(text ? text : "") + ";" + (more ? more : "");
+        if (option(options, "fail_open") == std::to_string(index))
+            return fail(error, VKS_INTERNAL, "remote: told not to open");
         auto device = std::make_unique<vks_device>();
         device->faults.prepare = option(options, "fail_prepare");
         device->faults.launch = option(options, "fail_launch");
