@@ -38,6 +38,12 @@ Result<Location> State::get(Device& device, const Graph& graph, const Value& val
     return copy->location;
 }
 
+void State::settle(const std::set<const vks_buffer*>& used) {
+    earlier_.clear();
+    for (auto& [name, state] : states_)
+        std::erase_if(state.copies, [&](const auto& copy) { return !used.contains(copy->buffer.get()); });
+}
+
 uint64_t State::bytes(const Device& device) const {
     uint64_t total = 0;
     for (const auto& [name, state] : states_)

@@ -3,6 +3,7 @@
 #pragma once
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,8 @@ public:
     State(const State&) = delete;
     State& operator=(const State&) = delete;
     ~State() = default;
-    // Nothing more will be taken from an earlier one.
-    void settle() { earlier_.clear(); }
+    // Nothing more will be taken from an earlier one, and copies that aren't among `used` are for nobody.
+    void settle(const std::set<const vks_buffer*>& used);
 
     // The device's copy of state `value`, created on first use; contents undefined until written.
     Result<Location> get(Device& device, const Graph& graph, const Value& value);

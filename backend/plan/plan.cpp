@@ -2,18 +2,28 @@
 #include "backend/plan/plan.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace vks {
 namespace {
 
-// What failed: place again without this pair.
+// What failed: place again without these pairs.
 struct Failed {
-    size_t node = kAllNodes;  // kAllNodes: none of them can be there
+    std::vector<size_t> nodes;  // that can't be there
     size_t device = 0;
     Error error;
-
-    static constexpr size_t kAllNodes = SIZE_MAX;
 };
+
+std::vector<size_t> all_nodes(const Graph& graph) {
+    std::vector<size_t> nodes(graph.nodes.size());
+    std::iota(nodes.begin(), nodes.end(), size_t{0});
+    return nodes;
+}
+
+bool has_weights(const Graph& graph, const Node& node) {
+    return std::any_of(node.args.begin(), node.args.end(),
+                       [&](ValueId id) { return id != kAbsent && graph.values[id].kind == Kind::kWeight; });
+}
 
 class Planner {
 public:
@@ -35,7 +45,7 @@ public:
         for (size_t d = 0; d < plan_->devices.size(); ++d) {
             const Status status = allocate(d, table, device_of);
             if (!status) {
-                failed = Failed{Failed::kAllNodes, d, status.error()};
+                failed = Failed{all_nodes(graph_), d, status.error()};
                 return status.error();
             }
         }
@@ -46,8 +56,7 @@ public:
                 {device_of[i], support.variant, places[i].reason, node.op_name() + " " + node.name});
             Status status = prepare(i, device_of[i], support);
             if (!status) {
-                const bool ill = preference_.order[device_of[i]]->health() != Health::kOk;
-                failed = Failed{ill ? Failed::kAllNodes : i, device_of[i], status.error()};
+                failed = Failed{unable(i, *preference_.order[device_of[i]]), device_of[i], status.error()};
                 return status.error();
             }
         }
@@ -55,6 +64,15 @@ public:
     }
 
 private:
+    // Which nodes the device can't have after prepare() of node `i` failed.
+    std::vector<size_t> unable(size_t i, const Device& device) const {
+        if (device.health() != Health::kOk) return all_nodes(graph_);
+        std::vector<size_t> nodes = {i};
+        for (size_t later = i + 1; no_room_ && later < graph_.nodes.size(); ++later)
+            if (has_weights(graph_, graph_.nodes[later])) nodes.push_back(later);
+        return nodes;
+    }
+
     Status allocate(size_t d, const SupportTable& table, const std::vector<size_t>& device_of) {
         DevicePlan& here = plan_->devices[d];
         const uint64_t alignment = here.device->info().alignment;
@@ -92,11 +110,15 @@ private:
             if (value.kind == Kind::kWeight) {
                 auto& store = weights_[here.device];
                 if (!store) store = std::make_unique<WeightStore>(*here.device);
+                no_room_ = true;
                 VKS_ASSIGN(args[a], store->get(graph_, value, support.arg_layout[a]));
+                no_room_ = false;
+                plan_->shared.push_back(args[a].buffer);
                 continue;
             }
             if (value.kind == Kind::kState) {
                 VKS_ASSIGN(here.location[id], state_.get(*here.device, graph_, value));
+                plan_->shared.push_back(here.location[id].buffer);
             }
             vks_tensor bound = args[a];
             bound.dim[0] = abi::extent(bound, 0);
@@ -116,6 +138,7 @@ private:
     WeightStores& weights_;
     State& state_;
     std::shared_ptr<Plan> plan_;
+    bool no_room_ = false;  // what failed was memory for a constant
 };
 
 }  // namespace
@@ -130,9 +153,7 @@ Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>
         auto plan = Planner(graph, preference, weights, state).run(table, places, failed);
         if (plan || !failed) return plan;
         // With no other device for the node the next placement fails; its first cause is the better message.
-        const bool all = failed->node == Failed::kAllNodes;
-        for (size_t i = all ? 0 : failed->node; i < (all ? graph->nodes.size() : failed->node + 1); ++i)
-            barred.insert({i, failed->device});
+        for (const size_t node : failed->nodes) barred.insert({node, failed->device});
         if (!place(*graph, preference, table, barred)) return failed->error;
     }
 }

@@ -46,13 +46,17 @@ struct Plan {
     std::vector<ValueId> arg_value;  // which value each of args is
     State* state = nullptr;          // what the plan was made over
     std::vector<ValueId> states;     // those of its values
+    // What its kernels and launches use of the stores and of `state`, which it doesn't own.
+    std::vector<const vks_buffer*> shared;
 
     // One line per node: "layers.0.mlp.up_proj  fp8_gemm  cpu  avx512  the only device".
     std::string explain() const;
 };
 
-// Runs the passes. A prepare that fails bars that (node, device) pair and places again; a device without the memory, or
-// that fails in any other way, is left out as a whole. Errors name the operator.
+// Runs the passes. A prepare that fails bars that (node, device) pair and places again. A device without memory for a
+// constant gets no later node that has any; one without memory for activations, or that fails in any other way, is left
+// out as a whole. Errors name the operator. What attempts that failed asked `weights` and `state` for stays in them: it
+// may be wanted next, and settle() knows whether it was.
 Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>& graph, const Preference& preference,
                                               WeightStores& weights, State& state);
 

@@ -44,9 +44,12 @@ Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>*
         }
         plans_.push_back(std::move(plan));
     }
-    state.settle();
-    std::erase_if(weights_, [](const auto& entry) {
-        entry.second->settle();
+    std::set<const vks_buffer*> used;
+    for (const auto& plan : plans_)
+        if (plan) used.insert(plan->shared.begin(), plan->shared.end());
+    state.settle(used);
+    std::erase_if(weights_, [&](const auto& entry) {
+        entry.second->settle(used);
         return entry.second->empty();
     });
     return {};

@@ -25,7 +25,8 @@ public:
     PlanSet& operator=(const PlanSet&) = delete;
     ~PlanSet() = default;
 
-    // Once, from any thread; slow. Gives up between two plans once `stop` is set.
+    // Once, from any thread; slow. Gives up between two plans once `stop` is set. Only what the plans use stays in
+    // memory.
     Status make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop = nullptr);
     // Whether making `requests` anew would give the same: each node on the device that it is on. Asks devices.
     bool satisfies(std::span<const PlanRequest> requests) const;

@@ -72,7 +72,8 @@ Result<vks_tensor> WeightStore::get(const Graph& graph, const Value& value, uint
     return held_.emplace(key, std::move(weight)).first->second->tensor;
 }
 
-void WeightStore::settle() {
+void WeightStore::settle(const std::set<const vks_buffer*>& used) {
+    std::erase_if(held_, [&](const auto& entry) { return !used.contains(entry.second->buffer.get()); });
     earlier_.clear();
     lane_.reset();
 }

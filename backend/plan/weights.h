@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <tuple>
 
 #include "backend/graph/graph.h"
@@ -25,8 +26,9 @@ public:
     // The constant as the device holds it: imported in place when it can be, else copied or packed once.
     // `layout`: what query asked for. Thread-safe.
     Result<vks_tensor> get(const Graph& graph, const Value& value, uint32_t layout);
-    // Lets go of what was for loading: an earlier store's weights that nobody asked for, memory for transfers.
-    void settle();
+    // Lets go of what was for loading: an earlier store's weights, memory for transfers, and what was asked for and
+    // isn't among `used`.
+    void settle(const std::set<const vks_buffer*>& used);
 
     bool empty() const { return held_.empty(); }
     uint64_t imported_bytes() const { return bytes(true); }

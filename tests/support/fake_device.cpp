@@ -46,6 +46,7 @@ vks_status buffer_create(vks_device* device, uint64_t bytes, uint32_t kind, void
     static const char* const kinds[] = {"device", "host", "import"};
     Fake& fake = *device->fake;
     if (kind == VKS_BUFFER_IMPORT && !fake.imports) return fail(error, VKS_UNSUPPORTED, "no import");
+    if (kind == VKS_BUFFER_DEVICE && fake.room && !fake.room(bytes)) return fail(error, VKS_NO_MEMORY, "full");
     fake.log.push_back(fmt::format("buffer {} {}", bytes, kinds[kind]));
     *out = new vks_buffer;
     (*out)->kind = kind;

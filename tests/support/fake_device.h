@@ -17,6 +17,8 @@ struct Fake {
     bool imports = true;
     bool fails_await = false;  // with INTERNAL
 
+    std::function<bool(uint64_t bytes)> room;  // whether there is some for a DEVICE buffer; not set: always
+
     // What query answers about "rms_norm/1"; not set: OK, and est_ns 0. `support` comes in as that answer.
     std::function<void(const vks_op& op, Support& support)> query;
     // Status and reason of a prepare; not set: OK.

@@ -1,5 +1,6 @@
-// make_plan(): constants bound, memory given, kernels prepared; what a failing prepare leads to; what is shared.
-#include "backend/plan/plan.h"
+// make_plan(): constants bound, memory given, kernels prepared; what a failing prepare leads to; what is shared; what a
+// PlanSet keeps of it.
+#include "backend/plan/plan_set.h"
 
 #include <gtest/gtest.h>
 
@@ -34,8 +35,8 @@ protected:
         a.id = "a";
         b.id = "b";
     }
-    // Opens both and plans for them in this order.
-    Result<std::shared_ptr<const Plan>> plan(const std::shared_ptr<const Graph>& graph = small()) {
+    // Both, opened, in this order.
+    Preference preference() {
         if (!first) {
             first = test::open(a);
             second = test::open(b);
@@ -43,7 +44,17 @@ protected:
         Preference p;
         p.order = {first.get(), second.get()};
         p.general = 2;
-        return make_plan(graph, p, weights, state);
+        return p;
+    }
+    Result<std::shared_ptr<const Plan>> plan(const std::shared_ptr<const Graph>& graph = small()) {
+        return make_plan(graph, preference(), weights, state);
+    }
+    static uint64_t bytes_on(const PlanSet& set, const Device& device) {
+        MemoryUse use;
+        set.count(use);
+        uint64_t bytes = 0;
+        for (const auto& [piece, n] : use) bytes += piece.first == &device ? n : 0;
+        return bytes;
     }
     static int64_t count(const test::Fake& fake, const std::string& entry) {
         return std::count(fake.log.begin(), fake.log.end(), entry);
@@ -145,6 +156,59 @@ TEST_F(Planning, APrepareThatFailsGoesElsewhere) {
     EXPECT_EQ((*made)->report[1].reason, "first that supports it (a: prepare failed)");
     EXPECT_EQ((*made)->segments.size(), 3u);
     EXPECT_EQ(first->health(), Health::kOk);
+}
+
+// Room for one constant of three: the device isn't asked again for each of the others.
+TEST_F(Planning, ADeviceThatIsFullGetsNoMoreConstants) {
+    alignas(64) static float constants[3][8] = {};
+    GraphBuilder g("three", {16, 1});
+    ValueId x = g.input("x", VKS_F32, {{1, T}, {8}});
+    for (size_t i = 0; i < 3; ++i) {
+        const std::string name = std::to_string(i);
+        const ValueId w = g.weight("w" + name, VKS_F32, {{8}}, reinterpret_cast<const std::byte*>(constants[i]));
+        x = g.rms_norm("norm_" + name, x, w, 1e-6f, VKS_F32);
+        x = g.add("add_" + name, x, x, VKS_F32);
+    }
+    g.output(x, "y");
+    auto graph = g.finish(nullptr);
+    ASSERT_TRUE(graph) << graph.error().text;
+    a.imports = false;
+    a.room = [&](uint64_t bytes) { return bytes != 32 || count(a, "buffer 32 device") == 0; };
+    auto made = plan(std::make_shared<const Graph>(std::move(*graph)));
+    ASSERT_TRUE(made) << made.error().text;
+    std::string where;
+    for (const NodeReport& node : (*made)->report) where += node.device == 0 ? 'a' : 'b';
+    EXPECT_EQ(where, "aababa");
+    EXPECT_EQ(count(a, "prepare rms_norm/1"), 2);
+    EXPECT_EQ(first->health(), Health::kOk);
+}
+
+TEST_F(Planning, WhatNoPlanUsesIsGivenBack) {
+    a.prepare = [](const vks_op& op, std::string&) -> vks_status {
+        return std::string(op.op) == "rms_norm/1" ? VKS_NO_MEMORY : VKS_OK;
+    };
+    a.imports = false;
+    {
+        const Preference both = preference();
+        PlanSet set;
+        const Status made = set.make({{small(), both}, {nullptr, both}, {small(1), both}});
+        ASSERT_TRUE(made) << made.error().text;
+        EXPECT_EQ(count(a, "buffer 32 device"), 1);
+        const uint64_t arenas = set.plan(0)->devices[0].arena_bytes + set.plan(2)->devices[0].arena_bytes;
+        EXPECT_EQ(bytes_on(set, *first), arenas + 32 * 8 * 4);  // the cache, and no constant
+        EXPECT_EQ(set.state.bytes(*second), 0u);
+    }
+    a.prepare = [](const vks_op& op, std::string&) -> vks_status {
+        return std::string(op.op) == "add/1" ? VKS_INTERNAL : VKS_OK;  // the last node
+    };
+    {
+        PlanSet set;
+        const Status made = set.make({{small(), preference()}});
+        ASSERT_TRUE(made) << made.error().text;
+        EXPECT_EQ(a.alive, 0);
+        EXPECT_EQ(set.state.bytes(*second), 32u * 8 * 4);
+        EXPECT_FALSE(set.uses(*first));
+    }
 }
 
 TEST_F(Planning, WithNobodyLeftTheFirstCauseIsTold) {
