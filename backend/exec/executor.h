@@ -55,14 +55,8 @@ public:
     // right are copied to where `to` has none, from devices that aren't lost; an error leaves `from` as it was. None is
     // right where a device of `from` gave wrong numbers.
     Result<HandOver> hand_over(PlanSet& from, PlanSet& to);
-    // Forgets what was kept for a plan that is about to go.
-    void forget(const Plan& plan) {
-        bound_.erase(&plan);
-        if (paging_) paging_->forget(plan);
-        if (slots_) slots_->forget(plan);
-        if (uses_) uses_->forget();
-    }
-    // Forgets what was kept for all plans and devices that aren't of `set`.
+    // Forgets what was kept for all plans and devices that aren't of `set`, before they go. What page() and use_slots()
+    // were given is for the plans of then: it is replaced with them.
     void keep_only(const PlanSet& set);
 
 private:

@@ -43,7 +43,6 @@ public:
     const Device& device() const { return device_; }
     // Prepares what a plan's layers need whose experts are partly on the device; slow. Other layers stay as they are.
     Status add(const Plan& plan);
-    void forget(const Plan& plan) { plans_.erase(&plan); }
     SlotStats stats();
 
     void begin_step();

@@ -31,7 +31,6 @@ public:
     // to be computed.
     Status run(const Plan& plan, size_t node, std::span<const vks_tensor> args, Lane& lane, const LaunchWith& launch,
                const std::vector<bool>* left_out = nullptr);
-    void forget(const Plan& plan) { uses_.erase(&plan); }
 
 private:
     using Ranges = std::vector<Pager::Range>;

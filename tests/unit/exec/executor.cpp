@@ -249,7 +249,7 @@ TEST_F(Executing, FailuresLeaveNothingInFlight) {
             ASSERT_FALSE(logits);
             EXPECT_EQ(logits.error().code, Code::kNoBackend);
             EXPECT_NE(logits.error().text.find(c.error), std::string::npos) << logits.error().text;
-            session.executor.forget(**plan);
+            session.executor.keep_only(PlanSet());
         }
         EXPECT_EQ((*remote)->health(), c.health);
         EXPECT_EQ((*host)->health(), Health::kOk);

@@ -29,7 +29,7 @@ struct Failing {
         auto plan = session.plan(model, 4, preference);
         if (!plan) return plan.error().text;
         const auto logits = session.step(**plan, {1, 2, 3}, 0);
-        session.executor.forget(**plan);
+        session.executor.keep_only(PlanSet());
         return logits ? "" : logits.error().text;
     }
 };
