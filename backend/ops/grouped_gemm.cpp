@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "backend/ops/rule.h"
+#include "backend/ops/experts.h"
 
 namespace vks {
 namespace {
 
-constexpr size_t kFirstWeight = 4;
+using experts::kFirstWeight, experts::kOffset;
 
 size_t experts_of(const NodeView& n) {
     return (n.in.size() - kFirstWeight) / 2;
@@ -38,9 +38,9 @@ extern const OpRule rule_grouped_gemm = {
     sizeof(vks_grouped_gemm_params),
     [](const NodeView& n) -> Result<std::vector<Dims>> {
         const int64_t experts = n.get<vks_grouped_gemm_params>().experts;
-        if (experts < 1 || int64_t(n.in.size()) != 4 + 2 * experts)
+        if (experts < 1 || n.in.size() != kFirstWeight + 2 * size_t(experts))
             return Error{Code::kBadInput, fmt::format("params: wanted 4 + 2 * experts inputs, found {}", n.in.size())};
-        const Value *x = n.in[0], *offset = n.in[2], *row = n.in[3], *first = any_weight(n);
+        const Value *x = n.in[0], *offset = n.in[kOffset], *row = n.in[3], *first = any_weight(n);
         if (!is_matrix(first)) return shape_error("w", "[N, K]", first);
         for (size_t e = 0; e < experts_of(n); ++e) {
             const Value *w = n.in[kFirstWeight + 2 * e], *scale = n.in[kFirstWeight + 2 * e + 1];
