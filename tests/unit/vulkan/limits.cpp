@@ -1,7 +1,10 @@
 // What the Vulkan plugin refuses on devices that have little, before anything is made of it.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
+#include <string_view>
 
 #include "backend/abi/ops.h"
 #include "backend/conformance/target.h"
@@ -23,8 +26,12 @@ std::string refusal(Target& target, const char* id, const std::vector<vks_tensor
     return support.verdict == VKS_OK ? "" : target.error.text;
 }
 
+PluginFile plugin() {
+    return load_plugin(std::filesystem::path(VKS_TEST_PLUGIN).parent_path() / "libvkseek_vulkan.so");
+}
+
 std::string refusal_of_gemm(const std::string& options) {
-    const PluginFile file = load_plugin(std::filesystem::path(VKS_TEST_PLUGIN).parent_path() / "libvkseek_vulkan.so");
+    const PluginFile file = plugin();
     Target target(*file.table, 0, options);
     EXPECT_TRUE(target.ok()) << target.error.text;
     if (!target.ok()) return "not opened";
@@ -43,6 +50,30 @@ TEST(VulkanLimits, BuffersOfAShader) {
     const std::string text = refusal_of_gemm("buffers=4");
     EXPECT_NE(text.find("gemm/1: shader gemm"), std::string::npos) << text;
     EXPECT_NE(text.find("wanted at most 4 buffers, found 5"), std::string::npos) << text;
+}
+
+// Host memory is used in place on the one driver known to be good for files' read-only mappings, and on no other
+// unasked.
+TEST(VulkanLimits, ImportsWhereThatIsKnownToWork) {
+    constexpr uint64_t kBytes = uint64_t{1} << 20;
+    const std::unique_ptr<void, decltype(&std::free)> memory(std::aligned_alloc(4096, kBytes), std::free);
+    const PluginFile file = plugin();
+    int devices = 0;
+    vks_info info{};
+    info.size = sizeof info;
+    for (uint32_t i = 0; file.table->enumerate(i, &info, nullptr) == VKS_OK; ++i) {
+        if (info.flags & VKS_DEVICE_UNUSABLE) continue;
+        SCOPED_TRACE(info.name);
+        ++devices;
+        const auto imports = [&](const char* options) {
+            Target target(*file.table, i, options);
+            EXPECT_TRUE(target.ok()) << target.error.text;
+            return target.ok() && target.buffer(kBytes, VKS_BUFFER_IMPORT, memory.get()) != nullptr;
+        };
+        EXPECT_EQ(imports(""), std::string_view(info.detail).starts_with("llvmpipe"));
+        EXPECT_FALSE(imports("import=0"));
+    }
+    EXPECT_GT(devices, 0);
 }
 
 }  // namespace
