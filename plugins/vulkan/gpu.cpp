@@ -117,7 +117,7 @@ const char* calibrated_clock(VkPhysicalDevice handle) {
 }
 
 void examine(Gpu& gpu) {
-    const VkPhysicalDevice handle = gpu.handle;
+    VkPhysicalDevice handle = gpu.handle;
     if (gpu.properties.apiVersion < VK_API_VERSION_1_2) {
         gpu.unusable = "wanted Vulkan 1.2, found " + std::to_string(VK_API_VERSION_MAJOR(gpu.properties.apiVersion)) +
                        "." + std::to_string(VK_API_VERSION_MINOR(gpu.properties.apiVersion));

@@ -63,7 +63,7 @@ VkBuffer Heap::make_buffer(uint64_t bytes, const void* next) const {
 
 // The same for all buffers of one usage, whatever their size.
 uint32_t Heap::allowed_types() const {
-    const VkBuffer buffer = make_buffer(256, nullptr);
+    VkBuffer buffer = make_buffer(256, nullptr);
     VkMemoryRequirements needed{};
     vk_.vkGetBufferMemoryRequirements(device_, buffer, &needed);
     vk_.vkDestroyBuffer(device_, buffer, nullptr);

@@ -85,7 +85,7 @@ void encode(Encoder& e, const Signature& s) {
         push.slots = (rows + push.span - 1) / push.span;
         e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.table(), Bind{}, offset, row}, push,
                    e.spread(uint64_t{push.shares} * push.slots),
-                   std::max(2 * rows * weights, kOperationsPerByte * read));
+                   std::max(2 * weights * rows, kOperationsPerByte * read));
         return;
     }
     push.slots = std::min((rows + cut.rows_of_x - 1) / cut.rows_of_x, std::max(1u, kWorkgroups / push.shares));
@@ -93,7 +93,7 @@ void encode(Encoder& e, const Signature& s) {
         const size_t w = kWeights + 2 * push.expert;
         push.k = s.args[w] ? uint32_t(x.dim[1]) : 0;  // a sum of nothing where it is elsewhere
         e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.arg(w), e.arg(w + 1), offset, row}, push,
-                   e.spread(uint64_t{push.shares} * push.slots), 2 * rows * weights / experts);
+                   e.spread(uint64_t{push.shares} * push.slots), 2 * weights * rows / experts);
     }
 }
 

@@ -49,7 +49,7 @@ TEST_P(VulkanBarriers, BetweenACopyAndWhatReadsIt) {
     const vks_tensor none{};
     std::array args = {x, none, offset, none, w, none, y};  // x, its scale, lists, w, its scale, y
     args[4].flags = VKS_TENSOR_CONSTANT;
-    for (const size_t given : {0, 2, 6}) args[given].buffer = nullptr;
+    for (const size_t given : {size_t{0}, size_t{2}, size_t{6}}) args[given].buffer = nullptr;
     const vks_grouped_gemm_params params{1};
     const vks_op op{sizeof(vks_op), "grouped_gemm/1", &params, sizeof params, args.data(), args.size()};
     vks_kernel* kernel = nullptr;
