@@ -14,8 +14,10 @@
 namespace vks {
 namespace {
 
-// In the child. Its end is the parent's doing: no exit handler runs, and no sanitizer looks for leaks.
-[[noreturn]] void perform(const std::function<void()>& step, int done) {
+// In the child. Its end is the parent's doing: no exit handler runs, and no sanitizer looks for leaks. What a library's
+// constructor throws ends the child here: dlopen promises not to throw, so whether it would get further is the
+// compiler's choice, and the frames above are the parent's.
+[[noreturn]] void perform(const std::function<void()>& step, int done) noexcept {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     const rlimit none{0, 0};
     setrlimit(RLIMIT_CORE, &none);
