@@ -218,7 +218,9 @@ TEST_F(CpuDevice, CopiesStridedAndChecksBounds) {
 // A source may be one element many times, a target may not.
 TEST_F(CpuDevice, CopiesToPlacesThatAreDistinct) {
     const auto strided = [&](std::initializer_list<int64_t> dims, std::initializer_list<int64_t> strides, uint64_t at) {
-        vks_tensor t = tensor(dims, at);
+        vks_tensor t = tensor({1}, at);
+        t.rank = static_cast<uint32_t>(dims.size());
+        std::copy(dims.begin(), dims.end(), t.dim);
         std::copy(strides.begin(), strides.end(), t.stride);
         return t;
     };
