@@ -14,6 +14,7 @@
 #include "plugins/cpu/simd/attention.h"
 #include "plugins/cpu/simd/avx512bf16.h"
 #include "plugins/cpu/simd/pages.h"
+#include "plugins/cpu/sizes.h"
 
 namespace vks::cpu::simd {
 namespace {
@@ -30,10 +31,6 @@ constexpr int kRows = 16, kHeads = 8;
 constexpr int64_t kColumns = kWidth;
 // Rows whose scores are formed before their weights: the more, the less often the output's sums are loaded.
 constexpr int64_t kTile = 128;
-
-constexpr int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
 
 // A row, of a query or of the cache, is lora and rope, each padded with zeros.
 struct Space {

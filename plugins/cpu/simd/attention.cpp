@@ -10,6 +10,8 @@
 #include <atomic>
 #include <cstring>
 
+#include "plugins/cpu/sizes.h"
+
 namespace vks::cpu::simd {
 namespace {
 
@@ -27,13 +29,6 @@ constexpr int64_t kFour = 4;
 constexpr int64_t kOwnBytes = 64;
 // Partial results of a round.
 constexpr int64_t kSlotBytes = int64_t{24} << 20;
-
-int64_t round_up(int64_t n, int64_t to) {
-    return (n + to - 1) / to * to;
-}
-int64_t dtype_bytes(uint32_t dtype) {
-    return dtype == VKS_F32 ? 4 : 2;
-}
 
 // How a span's rows are cut. Merging costs as much as some ten rows; that threads finish together takes some splits for
 // each. The last split has half to one and a half times the others' rows.
@@ -104,14 +99,13 @@ private:
         int64_t token, head, heads;
         bool operator==(const Part&) const = default;
     };
-    struct Span {
+    struct CutSpan {
         int64_t first;
         Cut cut;
     };
-    Span span(int64_t t) const {
-        const int32_t* s = call_.args[kSpan].as<int32_t>() + 2 * t;
-        const int64_t rows = call_.args[kCache].rows(), first = std::clamp<int64_t>(s[0], 0, rows);
-        return {first, Cut(std::clamp<int64_t>(int64_t{s[0]} + s[1], first, rows) - first)};
+    CutSpan span(int64_t t) const {
+        const Span rows = span_of(call_.args[kSpan], t, call_.args[kCache].rows());
+        return {rows.first, Cut(rows.last - rows.first)};
     }
     int64_t splits(int64_t t) const { return span(t).cut.count; }
     // A worker's, before the kernel's scratch.
@@ -142,13 +136,13 @@ private:
 
 void Attention::split(const Part& part, int64_t index, const Partial& to, int worker) const {
     const Arg &q_lat = call_.args[kQLat], &q_pe = call_.args[kQPe], &cache = call_.args[kCache];
-    const Span s = span(part.token);
+    const CutSpan s = span(part.token);
     const int64_t first = s.first + index * s.cut.size, lora = p_.lora, rope = p_.rope;
     const int64_t query = part.token * layout_.heads + part.head;
     Own* mine = own(worker);
-    const Split work = {.q_lat = q_lat.as<std::byte>() + query * lora * dtype_bytes(q_lat.dtype),
-                        .q_pe = q_pe.as<std::byte>() + query * rope * dtype_bytes(q_pe.dtype),
-                        .cache = cache.as<std::byte>() + first * (lora + rope) * dtype_bytes(cache.dtype),
+    const Split work = {.q_lat = q_lat.as<std::byte>() + query * lora * abi::element_bytes(q_lat.dtype),
+                        .q_pe = q_pe.as<std::byte>() + query * rope * abi::element_bytes(q_pe.dtype),
+                        .cache = cache.as<std::byte>() + first * (lora + rope) * abi::element_bytes(cache.dtype),
                         .q_lat_dtype = q_lat.dtype,
                         .q_pe_dtype = q_pe.dtype,
                         .cache_dtype = cache.dtype,
@@ -169,7 +163,7 @@ void Attention::split(const Part& part, int64_t index, const Partial& to, int wo
 
 void Attention::finish(const Part& part, const Partial& from) const {
     const Arg& o = call_.args[kO];
-    const int64_t bytes = p_.lora * dtype_bytes(o.dtype);
+    const int64_t bytes = p_.lora * abi::element_bytes(o.dtype);
     std::byte* to = o.out<std::byte>() + (part.token * layout_.heads + part.head) * bytes;
     if (splits(part.token) == 0) {
         std::memset(to, 0, static_cast<size_t>(part.heads * bytes));
