@@ -43,6 +43,8 @@ struct Pipe {
 std::vector<std::string> environment(std::map<std::string, std::string> added) {
     std::vector<std::string> env;
     added.try_emplace("XDG_CACHE_HOME", VKS_TEST_CACHE);
+    if (const char* options = std::getenv("VKS_TEST_VULKAN_OPTIONS"))
+        added.try_emplace("VKSEEK_VULKAN_OPTIONS", options);
     for (char** entry = environ; *entry; ++entry) {
         const std::string text = *entry;
         if (!text.starts_with("VKSEEK_") && !added.contains(text.substr(0, text.find('=')))) env.push_back(text);
@@ -109,6 +111,7 @@ Ran run_program(const std::vector<std::string>& arguments, const RunOptions& opt
     signal(SIGPIPE, SIG_IGN);  // a child that ends early must not end the test
     Ran ran;
     Pipe in, out, err;
+    if (options.pipe_bytes > 0) fcntl(out.read, F_SETPIPE_SZ, options.pipe_bytes);
     const pid_t child = spawn(arguments, options, in, out, err);
     if (child < 0) return ran;
     if (options.cpu_seconds > 0) {
