@@ -119,10 +119,10 @@ class Layout(unittest.TestCase):
 
     def test_a_program_with_an_operator(self):
         def program(symbols):
-            script = "#!/bin/sh\n" + "".join(f"echo '0000 T {s}'\n" for s in symbols)
+            script = "#!/bin/sh\n" + "".join(f"echo '0000 T {s}'\n" for s in ["vks::Graph::Graph()", *symbols])
             return self.run_on({"nm.sh": script}, "--program", "vkseek", "--nm", "@/nm.sh")
 
-        self.assertEqual(program(["vks::address(int)", "std::vector<int>::_M_add(int)", "std::cout"]), (0, ""))
+        self.assertEqual(program(["vks::address(int)", "std::vector<int>::_M_add(int)", "std::cout", "vks::GraphBuilder::rms_norm(int)"]), (0, ""))
         for symbol in ("vks::cpu::op_rms_norm", "simd_rms_norm_avx2", "op_add", "add", "vks::cpu::add(float)"):
             with self.subTest(symbol):
                 self.assertEqual(program([symbol]), (5, f"vkseek: wanted no operator, found {symbol}\n"))
