@@ -120,9 +120,12 @@ Device::Device(const std::string& path, const std::string& options) : label_(opt
     vks_error error{};
     const vks_status status = plugin_->open(nullptr, device_index(options), options.c_str(), &device_, &error);
     CHECK(status == VKS_OK, "{} {}: {}", path, options, error.text);
+    CHECK(api().buffer_create(device_, 64, VKS_BUFFER_HOST, nullptr, &kept_, &error) == VKS_OK, "buffer: {}",
+          error.text);
 }
 
 Device::~Device() {
+    api().buffer_destroy(device_, kept_);
     plugin_->close(device_);
 }
 

@@ -44,6 +44,7 @@ private:
     std::string label_;
     const vks_plugin* plugin_ = nullptr;
     vks_device* device_ = nullptr;
+    vks_buffer* kept_ = nullptr;  // so that what a device takes memory in isn't given back after every operator
 };
 
 // The library under test: the environment's VKS_TEST_PLUGIN, else the build's.
