@@ -43,6 +43,13 @@ nlohmann::json finding(const nlohmann::json& list, const std::string& topic) {
     return found;
 }
 
+// Where what a graphics driver's devices compute is not the question: it takes seconds.
+RunOptions without_graphics() {
+    RunOptions run;
+    run.env["VK_DRIVER_FILES"] = "/nonexistent";
+    return run;
+}
+
 // The program away from the plugins built beside it.
 std::filesystem::path lonely_program(const TempDir& dir) {
     const std::filesystem::path program = dir / "vkseek";
@@ -68,7 +75,7 @@ TEST(Doctor, EveryDeviceComputesRightly) {
 }
 
 TEST(Doctor, NamesTheOperatorThatIsWrong) {
-    RunOptions run;
+    RunOptions run = without_graphics();
     run.env["REMOTE_OPTIONS"] = "wrong=rms_norm";
     const Doctor ill = doctor({"--plugin-dir", test_dir()}, run);
     EXPECT_EQ(ill.status, 5);
@@ -87,7 +94,7 @@ TEST(Doctor, NamesTheOperatorThatIsWrong) {
 }
 
 TEST(Doctor, NoticesAnUnsteadyOperator) {
-    RunOptions run;
+    RunOptions run = without_graphics();
     run.env["REMOTE_OPTIONS"] = "unsteady=add";
     const Doctor ill = doctor({"--plugin-dir", test_dir()}, run);
     EXPECT_EQ(ill.status, 5);
@@ -95,7 +102,7 @@ TEST(Doctor, NoticesAnUnsteadyOperator) {
 }
 
 TEST(Doctor, GivesUpOnADeviceThatIsLost) {
-    RunOptions run;
+    RunOptions run = without_graphics();
     run.env["REMOTE_OPTIONS"] = "lose_after=40";
     const Doctor ill = doctor({"--plugin-dir", test_dir()}, run);
     EXPECT_EQ(ill.status, 5);
@@ -106,12 +113,12 @@ TEST(Doctor, GivesUpOnADeviceThatIsLost) {
 }
 
 TEST(Doctor, HoldsAModelAgainstTheDevices) {
-    const Doctor large = doctor({"--plugin-dir", test_dir(), "--shape", "deepseek-v3"});
+    const Doctor large = doctor({"--plugin-dir", test_dir(), "--shape", "deepseek-v3"}, without_graphics());
     EXPECT_EQ(large.status, 0) << large.err;
     const auto& remote = large.device("remote:0")["findings"];  // of 1 GiB
     EXPECT_EQ(finding(remote, "largest tensor")["grade"], "warning");
     EXPECT_EQ(finding(remote, "room")["grade"], "warning");
-    const Doctor small = doctor({"--plugin-dir", test_dir()});
+    const Doctor small = doctor({"--plugin-dir", test_dir()}, without_graphics());
     EXPECT_EQ(finding(small.device("remote:0")["findings"], "largest tensor")["grade"], "ok");
     EXPECT_EQ(finding(small.device("remote:0")["findings"], "room")["grade"], "ok");
 }
@@ -129,7 +136,7 @@ TEST(Doctor, WithoutPluginsThereIsNoDevice) {
 TEST(Doctor, NamesRefusedPlugins) {
     const TempDir dir;
     write_bytes(dir / "libvkseek_broken.so", "no library");
-    const auto refused = finding(doctor({"--plugin-dir", dir.path()}).report["machine"], "plugins");
+    const auto refused = finding(doctor({"--plugin-dir", dir.path()}, without_graphics()).report["machine"], "plugins");
     EXPECT_EQ(refused["grade"], "warning");
     EXPECT_NE(refused["text"].get<std::string>().find("libvkseek_broken.so was refused"), std::string::npos);
 }
