@@ -23,6 +23,7 @@ struct RunOptions {
     unsigned cpu_seconds = 0;  // or when it has computed for so long, whatever else the machine does; 0: never
     // Called with the child and all of its stdout so far, whenever there is more.
     std::function<void(pid_t, std::string_view)> on_output;
+    int pipe_bytes = 0;  // how much the child may be ahead of that, a page at least; 0: what pipes hold, 64 KiB
 };
 
 struct Ran {
