@@ -1,5 +1,6 @@
 """What the tests that use vkseek as installed share: running commands, golden ids, generating."""
 import json
+import os
 import pathlib
 import struct
 import subprocess
@@ -7,6 +8,7 @@ import sys
 
 
 def run(*command, check=True, **options):
+    options.setdefault("env", {name: value for name, value in os.environ.items() if not name.startswith("VKSEEK_")})
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **options)
     if check and done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))}: status {done.returncode}\n{done.stdout[-8000:]}{done.stderr[-8000:]}")

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ std::string on_terminal(std::vector<std::string> arguments) {
     if (child == 0) {
         const int null = open("/dev/null", O_WRONLY);
         if (null >= 0) dup2(null, STDERR_FILENO);
+        for (const char* variable : {"VKSEEK_MODEL", "VKSEEK_PLUGIN_PATH", "VKSEEK_VULKAN_OPTIONS"}) unsetenv(variable);
         execv(VKS_PROGRAM, argv.data());
         _exit(127);
     }
