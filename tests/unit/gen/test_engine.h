@@ -55,6 +55,9 @@ struct DraftingModel {
 inline const DraftingModel kMicro = {"micro", "micro-mtp2/checkpoint", 2}, kNano = {"nano", "nano-fp8/checkpoint", 1},
                            kBf16 = {"bf16", "nano-bf16/checkpoint", 1}, kDemo = {"demo", VKS_DEMO_MODEL, 1};
 inline const auto drafting_models = testing::Values(kMicro, kNano, kDemo);
+inline void PrintTo(const DraftingModel& model, std::ostream* out) {
+    *out << model.name;
+}
 inline std::string drafting_name(const testing::TestParamInfo<DraftingModel>& info) {
     return info.param.name;
 }
