@@ -31,17 +31,19 @@ foreach(probe IN LISTS probes)
   endif()
 endforeach()
 
+# All of them for each: glslc's own list of what a shader includes can't be read where paths have spaces.
+file(GLOB_RECURSE shader_includes CONFIGURE_DEPENDS "${shader_dir}/*.glsl" "${shader_dir}/*.h")
 set(spirv_files "")
 function(vks_shader source name)
   set(output "${spirv_dir}/${name}.spv")
-  set(commands COMMAND "${VKS_GLSLC}" ${glslc_flags} ${ARGN} -MD -MF "${output}.d" -O0 "${source}" -o "${output}")
+  set(commands COMMAND "${VKS_GLSLC}" ${glslc_flags} ${ARGN} -O0 "${source}" -o "${output}")
   if(VKS_SPIRV_OPT)
     list(APPEND commands COMMAND "${VKS_SPIRV_OPT}" -O "${output}" -o "${output}")
   endif()
   if(VKS_SPIRV_VAL)
     list(APPEND commands COMMAND "${VKS_SPIRV_VAL}" --target-env vulkan1.2 "${output}")
   endif()
-  add_custom_command(OUTPUT "${output}" ${commands} DEPENDS "${source}" DEPFILE "${output}.d"
+  add_custom_command(OUTPUT "${output}" ${commands} DEPENDS "${source}" ${shader_includes}
     COMMENT "Compiling shader ${name}" VERBATIM)
   set(spirv_files ${spirv_files} "${output}" PARENT_SCOPE)
 endfunction()
