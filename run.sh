@@ -4,6 +4,7 @@
 # chat wants a model with a chat template, which the demo model has not.
 # Only what vkseek prints goes to stdout; the set-up speaks on stderr.
 set -euo pipefail
+unset CDPATH
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 "$root/setup.sh" release vkseek plugins/all

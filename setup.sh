@@ -4,6 +4,7 @@
 # Everything is said on stderr. With the packages there it needs neither network nor root and never calls apt.
 # VKS_SKIP_PACKAGES=1 leaves packages alone: for a toolchain and libraries that come from somewhere else.
 set -euo pipefail
+unset CDPATH
 
 packages='
 g++                  C++20 compiler; brings gcc, for the tests that are plain C

@@ -2,6 +2,7 @@
 # Sets up whatever is missing, builds everything, and runs all tests.
 # Usage: ./test.sh [--preset release|debug|asan|tsan] [ARGUMENTS OF ctest]    e.g. ./test.sh -R tokenizer
 set -euo pipefail
+unset CDPATH
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 preset=release
