@@ -53,14 +53,15 @@ def compare_pipeline(was, now):
 
 
 def compare(baseline, results):
-    """Problems, and notes that don't count."""
-    problems, notes = [], []
+    """Problems, notes that don't count, and how many targets have the baseline's driver."""
+    problems, notes, same = [], [], 0
     for target, was in baseline["targets"].items():
         now = results.get(target)
         if now is None:
             problems.append(f"{target}: wanted results, found none")
             continue
         other = was["driver"] != now["driver"]
+        same += not other
         if other:
             notes.append(f"{target}: the baseline is {was['driver']}'s, this is {now['driver']}")
         said = notes if other else problems
@@ -70,7 +71,7 @@ def compare(baseline, results):
             problems.append(f"{target}: {name}: not in the baseline")
         for name in was["pipelines"].keys() & now["pipelines"].keys():
             said += [f"{target}: {name}: {p}" for p in compare_pipeline(was["pipelines"][name], now["pipelines"][name])]
-    return sorted(problems), sorted(notes)
+    return sorted(problems), sorted(notes), same
 
 
 def write_baseline(path, baseline):
@@ -105,13 +106,16 @@ def main():
         write_baseline(args.baseline, {"reasons": [*baseline["reasons"], args.update],
                                        "targets": {**baseline["targets"], **results}})
         return 0
-    problems, notes = compare(baseline, results)
+    problems, notes, same = compare(baseline, results)
     for line in notes:
         print(f"note: {line}")
     for line in problems:
         print(line)
-    compared = sum(len(target["pipelines"]) for target in baseline["targets"].values())
-    print(f"{compared} pipelines of {len(baseline['targets'])} targets, {len(problems)} problems")
+    known = sum(len(target["pipelines"]) for target in baseline["targets"].values())
+    targets = len(baseline["targets"])
+    print(f"{known} pipelines of {targets} targets, {len(problems)} problems")
+    if same < targets:
+        print(f"costs compared on {same} of {targets} targets: the others' drivers aren't the baseline's (--update)")
     return 5 if problems else 0
 
 
