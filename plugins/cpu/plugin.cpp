@@ -35,18 +35,31 @@ vks_status enumerate(uint32_t index, vks_info* out, vks_error* error) noexcept {
     });
 }
 
-// What operators' variants are called; "plain" is the last.
+// What operators' variants are called; "plain" is the last. The vector ones have no name on a target that this build
+// lacks.
 std::vector<std::string> variant_names() {
     std::vector<std::string> names;
     for (const Op* op : op_list())
         for (const Variant* variant : op->variants) {
-            const std::string name = variant->name ? variant->name : variant->dynamic_name();
-            if (name != "plain" && std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+            const char* name = variant->name ? variant->name : variant->dynamic_name();
+            if (!name || std::string_view(name) == "plain") continue;
+            if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
         }
     std::sort(names.begin(), names.end());
     names.emplace_back("plain");
     return names;
 }
+
+// A target that is held until a device has it.
+struct Held {
+    Held() = default;
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+    ~Held() {
+        if (!kept) release_target();
+    }
+    bool kept = false;
+};
 
 // Options: threads=N (default: one per usable core), variant=auto|plain|NAME, target=auto|NAME (one for all devices
 // that are open).
@@ -71,15 +84,16 @@ vks_status open(const vks_host*, uint32_t index, const char* options, vks_device
         device->portable_only = targeted;
         if (chosen) device->variant = variant;
         if (const vks_status status = hold_target(targeted ? target : "", error); status != VKS_OK) return status;
+        Held held;
         // Some are called what the target is.
-        if (const std::vector<std::string> names = variant_names();
-            chosen && std::find(names.begin(), names.end(), variant) == names.end()) {
-            release_target();
+        const std::vector<std::string> names = chosen ? variant_names() : std::vector<std::string>();
+        if (chosen && std::find(names.begin(), names.end(), variant) == names.end()) {
             std::string known = "auto";
             for (const std::string& name : names) known += ", " + name;
             return fail(error, VKS_INVALID, "variant: wanted one of %.120s, found %.64s", known.c_str(),
                         variant.c_str());
         }
+        held.kept = true;
         *out = device.release();
         return vks_status{VKS_OK};
     });

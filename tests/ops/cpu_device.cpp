@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <iterator>
+#include <sstream>
 #include <thread>
 
 #include "tests/ops/harness.h"
@@ -364,6 +367,44 @@ TEST_F(CpuDevice, OneTargetForAllThatAreOpen) {
     }
     EXPECT_EQ(open(""), VKS_OK) << error_.text;
     EXPECT_EQ(detail(), before);
+}
+
+// The names in "... wanted one of avx3_zen4 avx3 avx2, found abacus".
+std::vector<std::string> listed(const std::string& refusal) {
+    const size_t begin = refusal.find("one of ") + 7;
+    std::istringstream text(refusal.substr(begin, refusal.rfind(", found") - begin));
+    return {std::istream_iterator<std::string>(text), {}};
+}
+
+// A product on each target that the plugin offers, in a process of its own: no other device may be open.
+[[noreturn]] void multiply_on_each_target() {
+    const vks_plugin* plugin = &Device(plugin_path(), "threads=1").plugin();  // it outlives the device
+    vks_device* none = nullptr;
+    vks_error error{};
+    EXPECT_EQ(plugin->open(nullptr, 0, "target=abacus", &none, &error), VKS_INVALID);
+    const std::vector<std::string> targets = listed(error.text);
+    EXPECT_FALSE(targets.empty()) << error.text;
+    Random random(7);
+    const Value x = random.value(VKS_F32, {3, 64}), w = random.value(VKS_F32, {20, 64});
+    OpRun run("gemm/1");
+    run.in(x).constant(w).out(VKS_F32, {3, 20});
+    for (const std::string& target : targets) {
+        SCOPED_TRACE(target);
+        {
+            Device device(plugin_path(), "threads=2;target=" + target);
+            EXPECT_LT(relative_error(run.on(device).at(0).doubles(), matmul(x, w)), 1e-5);
+        }
+        // Some aren't compiled; what is refused holds nothing.
+        const std::string options = "variant=nonesuch;target=" + target;
+        EXPECT_EQ(plugin->open(nullptr, 0, options.c_str(), &none, &error), VKS_INVALID);
+        EXPECT_TRUE(std::string(error.text).starts_with("variant: wanted one of auto, ")) << error.text;
+    }
+    std::exit(testing::Test::HasFailure() ? 1 : 0);  // NOLINT(concurrency-mt-unsafe): no thread is left
+}
+
+TEST(CpuTargets, EachMultiplies) {
+    GTEST_FLAG_SET(death_test_style, "threadsafe");
+    EXPECT_EXIT(multiply_on_each_target(), testing::ExitedWithCode(0), "");
 }
 
 TEST_F(CpuDevice, EveryListedOperatorHasARevision) {
