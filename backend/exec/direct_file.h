@@ -24,6 +24,9 @@ public:
 
     // For reads of whole pages; -1 where the file system has only cached ones.
     int fd() const { return fd_; }
+    // The system refused such a read: there are to be no more. These two under a lock of the caller's.
+    void refuse() { refused_ = true; }
+    bool refused() const { return refused_; }
     // Those within a range; none where it isn't worth it.
     Pages inside(uint64_t offset, uint64_t bytes) const;
 
@@ -42,6 +45,7 @@ private:
 
     const FileMap& map_;
     int fd_ = -1;
+    bool refused_ = false;
 };
 
 }  // namespace vks

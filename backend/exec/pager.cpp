@@ -25,7 +25,8 @@ Status failure(const FileMap& file) {
 
 }  // namespace
 
-Pager::Pager(uint64_t budget, unsigned readers, Reading reading) : budget_(budget) {
+Pager::Pager(uint64_t budget, unsigned readers, Reading reading, const PagerSystem& system)
+    : budget_(budget), system_(system) {
     stats_.budget_bytes = budget;
     if (reading == Reading::kBest) ring_ = ReadRing::create(kDepth);
     stats_.ring = ring_ != nullptr;
@@ -155,7 +156,9 @@ void Pager::begin(Range range) {
     entry.state = State::kReading;
     held_bytes_ += entry.bytes;
     stats_.peak_bytes = std::max(stats_.peak_bytes, held_bytes_);
-    if (entry.pages.bytes > 0) entry.memory = DirectFile::allocate(entry.pages.bytes);
+    if (entry.pages.bytes > 0 && !files_.at(entry.file)->refused()) {
+        entry.memory = DirectFile::allocate(entry.pages.bytes);
+    }
     if (entry.memory != nullptr) {
         // The pages that it shares with its neighbours stay the file's.
         const uint64_t end = entry.offset + entry.bytes, pages_end = entry.pages.offset + entry.pages.bytes;
@@ -250,24 +253,36 @@ void Pager::count_reading(bool begins) {
     }
 }
 
+// What was read past the page cache goes where the file is mapped. False: it can't, and the memory is gone.
+bool Pager::put_in_place(Entry& entry) {
+    std::byte* memory = std::exchange(entry.memory, nullptr);
+    const bool refused = std::exchange(entry.refused, false);
+    entry.replaced = !refused && failed_ == nullptr && files_.at(entry.file)->replace(entry.pages, memory);
+    if (!entry.replaced) DirectFile::release(memory, entry.pages.bytes);
+    return entry.replaced;
+}
+
 // A part was read, or couldn't be.
-void Pager::finish(const Task& task, bool done) {
+void Pager::finish(const Task& task, PartialRead::Next read) {
     count_reading(false);
-    stats_.bytes_read += task.bytes;
+    if (read != PartialRead::Next::kRefused) stats_.bytes_read += task.bytes;
     Entry& entry = entries_[task.range];
-    if (!done) failed_ = entry.file;
-    if (--entry.tasks == 0) {
-        if (entry.memory != nullptr) {
-            // Where that can't be, it is read again by whoever touches it.
-            entry.replaced = failed_ == nullptr && files_.at(entry.file)->replace(entry.pages, entry.memory);
-            if (!entry.replaced) DirectFile::release(entry.memory, entry.pages.bytes);
-            entry.memory = nullptr;
-        }
-        entry.state = State::kResident;
-        if (entry.holders == 0 && !entry.wanted) set_idle(task.range);
-        pump();
+    if (read == PartialRead::Next::kRefused) {
+        files_.at(entry.file)->refuse();
+        entry.refused = true;
     }
-    if (entry.tasks == 0 || !done) resident_.notify_all();
+    if (read == PartialRead::Next::kFailed) failed_ = entry.file;
+    if (--entry.tasks == 0) {
+        const bool there = entry.memory == nullptr || put_in_place(entry);
+        if (!there && failed_ == nullptr) {
+            add_tasks(task.range, entry.offset, entry.bytes, Work::kCached);  // the other way
+        } else {
+            entry.state = State::kResident;
+            if (entry.holders == 0 && !entry.wanted) set_idle(task.range);
+            pump();
+        }
+    }
+    if (entry.tasks == 0 || failed_ != nullptr) resident_.notify_all();
 }
 
 void Pager::work() {
@@ -279,9 +294,13 @@ void Pager::work() {
         tasks_.pop_front();
         if (task.work != Work::kGiveBack) count_reading(true);
         lock.unlock();
-        const bool done = task.work == Work::kDirect ? read_direct(task) : read(task);
+        auto result = PartialRead::Next::kDone;
+        if (task.work == Work::kDirect)
+            result = read_direct(task);
+        else if (!read(task))
+            result = PartialRead::Next::kFailed;
         lock.lock();
-        if (task.work != Work::kGiveBack) finish(task, done);
+        if (task.work != Work::kGiveBack) finish(task, result);
     }
 }
 
@@ -311,8 +330,8 @@ void Pager::work_ring() {
         lock.unlock();
         const auto results = ring_->wait();
         lock.lock();
-        for (const auto& [slot, done] : results) {
-            finish(under_way[slot], done);
+        for (const auto& [slot, result] : results) {
+            finish(under_way[slot], result);
             free.push_back(slot);
         }
     }
@@ -329,15 +348,16 @@ bool Pager::read(const Task& task) {
     return file.populate(task.offset, task.bytes);
 }
 
-bool Pager::read_direct(const Task& task) {
+PartialRead::Next Pager::read_direct(const Task& task) {
     const Entry& entry = entries_[task.range];
-    for (uint64_t done = 0; done < task.bytes;) {
-        const ssize_t n = pread(files_.at(entry.file)->fd(), entry.memory + (task.offset - entry.pages.offset) + done,
-                                task.bytes - done, static_cast<off_t>(task.offset + done));
-        if (n == 0 || (n < 0 && errno != EINTR)) return false;
-        if (n > 0) done += static_cast<uint64_t>(n);
+    PartialRead part(files_.at(entry.file)->fd(), task.offset, entry.memory + (task.offset - entry.pages.offset),
+                     task.bytes);
+    auto next = PartialRead::Next::kAgain;
+    while (next == PartialRead::Next::kAgain) {
+        const ssize_t n = system_.read(part.fd(), part.to(), part.left(), static_cast<off_t>(part.offset()));
+        next = part.add(n < 0 ? -errno : static_cast<int>(n));
     }
-    return true;
+    return next;
 }
 
 uint64_t Pager::uses(Range range) {

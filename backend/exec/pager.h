@@ -3,6 +3,8 @@
 // depends on it but speed and memory: a range that isn't resident is read by whoever touches it. Knows no graph and no
 // device.
 #pragma once
+#include <unistd.h>
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -40,6 +42,11 @@ struct PagerStats {
     bool ring = false;                          // large ranges are read by io_uring
 };
 
+// What of the system a test may put something else for.
+struct PagerSystem {
+    ssize_t (*read)(int fd, void* to, size_t bytes, off_t offset) = ::pread;  // past the page cache, without a ring
+};
+
 // want(), hold(), release() and suggest() belong to one thread.
 class Pager {
 public:
@@ -47,7 +54,7 @@ public:
     enum class Reading : uint8_t { kBest, kThreads };  // io_uring where there is one; never
 
     // `budget`: bytes that may be resident. What is held at a time may exceed it, and is then all there is.
-    Pager(uint64_t budget, unsigned readers, Reading reading = Reading::kBest);
+    Pager(uint64_t budget, unsigned readers, Reading reading = Reading::kBest, const PagerSystem& system = {});
     ~Pager();
     Pager(const Pager&) = delete;
     Pager& operator=(const Pager&) = delete;
@@ -92,6 +99,7 @@ private:
         uint32_t tasks = 0;           // reads of its parts still to be done
         DirectFile::Pages pages;      // of it, that are read past the page cache; may be none
         std::byte* memory = nullptr;  // that they are being read into
+        bool refused = false;         // some of it can't be read so
         bool replaced = false;        // that memory is where they are mapped
         uint64_t uses = 0;
         std::pair<double, uint64_t> rank{};  // in `idle_` when it may be given back: priority, and order of release
@@ -107,10 +115,11 @@ private:
     void work();
     void work_ring();
     bool read(const Task& task);
-    bool read_direct(const Task& task);
+    PartialRead::Next read_direct(const Task& task);
     void begin(Range range);  // under mutex_, as are the following
     void add_tasks(Range range, uint64_t offset, uint64_t bytes, Work work);
-    void finish(const Task& task, bool done);
+    void finish(const Task& task, PartialRead::Next read);
+    bool put_in_place(Entry& entry);
     bool make_room(uint64_t bytes);
     void give_back_first();
     void pump();
@@ -119,6 +128,7 @@ private:
     void count_reading(bool begins);
 
     const uint64_t budget_;
+    const PagerSystem system_;
     std::vector<Entry> entries_;
     std::unordered_map<const std::byte*, Range> by_address_;
     std::unordered_map<const FileMap*, std::unique_ptr<DirectFile>> files_;

@@ -11,6 +11,8 @@ namespace vks {
 
 PartialRead::Next PartialRead::add(int result) {
     if (result == -EINTR || result == -EAGAIN) return Next::kAgain;
+    // Of direct reads: offsets, sizes or memory that aren't aligned as the file system wants them.
+    if (result == -EINVAL || result == -EOPNOTSUPP || result == -ENOSYS) return Next::kRefused;
     const auto read = static_cast<uint64_t>(result);
     if (result <= 0 || read > left_) return Next::kFailed;
     offset_ += read;
@@ -28,6 +30,13 @@ struct ReadRing::Ring {
 std::unique_ptr<ReadRing> ReadRing::create(unsigned depth) {
     auto ring = std::make_unique<Ring>();
     if (io_uring_queue_init(depth, &ring->ring, 0) != 0) return nullptr;
+    io_uring_probe* probe = io_uring_get_probe_ring(&ring->ring);  // null before Linux 5.6
+    const bool reads = probe != nullptr && io_uring_opcode_supported(probe, IORING_OP_READ) != 0;
+    io_uring_free_probe(probe);
+    if (!reads) {
+        io_uring_queue_exit(&ring->ring);
+        return nullptr;
+    }
     return std::unique_ptr<ReadRing>(new ReadRing(std::move(ring), depth));
 }
 
@@ -51,8 +60,8 @@ void ReadRing::submit(uint64_t tag) {
     static_cast<void>(io_uring_submit(&ring_->ring));
 }
 
-std::vector<std::pair<uint64_t, bool>> ReadRing::wait() {
-    std::vector<std::pair<uint64_t, bool>> over;
+std::vector<std::pair<uint64_t, PartialRead::Next>> ReadRing::wait() {
+    std::vector<std::pair<uint64_t, PartialRead::Next>> over;
     io_uring_cqe* entry = nullptr;
     while (over.empty()) {
         int status = 0;
@@ -68,7 +77,7 @@ std::vector<std::pair<uint64_t, bool>> ReadRing::wait() {
                 submit(tag);
                 continue;
             }
-            over.emplace_back(tag, next == PartialRead::Next::kDone);
+            over.emplace_back(tag, next);
             --in_flight_;
         }
     }
@@ -85,7 +94,7 @@ ReadRing::~ReadRing() = default;
 void ReadRing::begin(const PartialRead&, uint64_t) {
     CHECK(false, "this build has no io_uring");
 }
-std::vector<std::pair<uint64_t, bool>> ReadRing::wait() {
+std::vector<std::pair<uint64_t, PartialRead::Next>> ReadRing::wait() {
     return {};
 }
 

@@ -11,7 +11,8 @@ namespace vks {
 // What is left of one read, as results come in: the system may read less than it was asked for.
 class PartialRead {
 public:
-    enum class Next : uint8_t { kAgain, kDone, kFailed };  // kAgain: what is left is to be asked for
+    // kAgain: what is left is to be asked for. kRefused: not read this way, while another may do.
+    enum class Next : uint8_t { kAgain, kDone, kRefused, kFailed };
 
     PartialRead() = default;
     PartialRead(int fd, uint64_t offset, std::byte* to, uint64_t bytes)
@@ -34,7 +35,7 @@ private:
 // One thread's.
 class ReadRing {
 public:
-    // Null where the kernel, its settings or this build have no io_uring.
+    // Null where the kernel, its settings or this build have no io_uring, or one without such reads (Linux before 5.6).
     static std::unique_ptr<ReadRing> create(unsigned depth);
     ~ReadRing();
     ReadRing(const ReadRing&) = delete;
@@ -43,9 +44,8 @@ public:
     unsigned in_flight() const { return in_flight_; }
     // Begins a read. `tag`, below `depth` and no other's that is under way, comes back with the result.
     void begin(const PartialRead& read, uint64_t tag);
-    // Waits for one or more that are over: their tags, and whether all of their bytes were read. What was read in part
-    // goes on.
-    std::vector<std::pair<uint64_t, bool>> wait();
+    // Waits for one or more that are over: their tags, and how they ended. What was read in part goes on.
+    std::vector<std::pair<uint64_t, PartialRead::Next>> wait();
 
 private:
     struct Ring;

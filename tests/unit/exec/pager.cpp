@@ -7,6 +7,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <thread>
@@ -225,6 +226,35 @@ TEST_P(PagerReading, SaysThatALargeRangeWasCut) {
     const Status held = pager.hold({&range, 1});
     ASSERT_FALSE(held);
     EXPECT_NE(held.error().text.find("wanted 4194304 bytes"), std::string::npos) << held.error().text;
+}
+
+// Bytes that were to be read past the page cache.
+std::atomic<uint64_t> asked_for{0};
+ssize_t refuse(int, void*, size_t bytes, off_t) {
+    asked_for += bytes;
+    errno = EINVAL;
+    return -1;
+}
+
+// Some file systems let a file be opened for direct reads, and refuse each.
+TEST_F(PagerTest, ReadsAsOthersDoWhatCannotBeReadDirectly) {
+    constexpr size_t kLarge = 3'000'001, kCount = 4;
+    std::string text(kLarge * kCount, '\0');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>((i * 2654435761u) >> 13);
+    test::write_bytes(dir_ / "large", text);
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    asked_for = 0;
+    Pager pager(2 * kLarge, 1, Pager::Reading::kThreads, {.read = refuse});
+    for (size_t i = 0; i < kCount; ++i) pager.add(*file, file->data() + i * kLarge, kLarge, RangeUse::kCached);
+    for (const Pager::Range range : {0u, 1u, 2u, 0u, 3u}) {
+        const Status held = pager.hold({&range, 1});
+        ASSERT_TRUE(held) << held.error().text;
+        EXPECT_EQ(std::memcmp(file->data() + range * kLarge, text.data() + range * kLarge, kLarge), 0) << range;
+        pager.release({&range, 1});
+    }
+    EXPECT_LE(asked_for.load(), kLarge);  // of the first one
+    EXPECT_LE(pager.stats().peak_bytes, 2 * kLarge);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, PagerReading, testing::Values(Pager::Reading::kBest, Pager::Reading::kThreads));

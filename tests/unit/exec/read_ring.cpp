@@ -30,10 +30,18 @@ TEST(PartialRead, GoesOnWithWhatIsLeft) {
 
 TEST(PartialRead, FailsAtTheEndAndOnErrors) {
     std::array<std::byte, 100> memory{};
-    for (const int result : {0, -EIO, -EINVAL, 71}) {
+    for (const int result : {0, -EIO, 71}) {
         PartialRead read(7, 0, memory.data(), memory.size());
         EXPECT_EQ(read.add(30), Next::kAgain);
         EXPECT_EQ(read.add(result), Next::kFailed) << result;
+    }
+}
+
+TEST(PartialRead, SaysThatAnotherWayMayDo) {
+    std::array<std::byte, 100> memory{};
+    for (const int result : {-EINVAL, -EOPNOTSUPP, -ENOSYS}) {
+        PartialRead read(7, 0, memory.data(), memory.size());
+        EXPECT_EQ(read.add(result), Next::kRefused) << result;
     }
 }
 
