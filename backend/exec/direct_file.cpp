@@ -4,6 +4,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
+#include <fstream>
+
 #include "backend/base/check.h"
 
 namespace vks {
@@ -16,7 +20,20 @@ uint64_t page() {
     return bytes;
 }
 
+std::atomic<uint64_t> pieces{0};  // of memory, in all of the process
+
 }  // namespace
+
+uint64_t DirectFile::most() {
+    static const uint64_t most = [] {
+        // Maps of files, threads' stacks, drivers, libraries; where a system grants few, half.
+        constexpr uint64_t kOthers = 8192, kUsual = 65530;
+        uint64_t granted = kUsual;
+        std::ifstream("/proc/sys/vm/max_map_count") >> granted;
+        return (granted - std::min(kOthers, granted / 2)) / 2;
+    }();
+    return most;
+}
 
 DirectFile::DirectFile(const FileMap& map) : map_(map) {
     // The file that is mapped, whatever has its name by now.
@@ -33,13 +50,18 @@ DirectFile::Pages DirectFile::inside(uint64_t offset, uint64_t bytes) const {
     return {first, last - first};
 }
 
-std::byte* DirectFile::allocate(uint64_t bytes) {
-    void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? nullptr : static_cast<std::byte*>(memory);
+std::byte* DirectFile::allocate(uint64_t bytes, uint64_t most) {
+    if (pieces.fetch_add(1) < most) {
+        void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (memory != MAP_FAILED) return static_cast<std::byte*>(memory);
+    }
+    --pieces;
+    return nullptr;
 }
 
 void DirectFile::release(std::byte* memory, uint64_t bytes) {
     static_cast<void>(munmap(memory, bytes));
+    --pieces;
 }
 
 bool DirectFile::replace(const Pages& pages, std::byte* memory) const {
@@ -51,6 +73,7 @@ void DirectFile::restore(const Pages& pages) const {
     const void* back = mmap(address(pages), pages.bytes, PROT_READ, MAP_SHARED | MAP_FIXED, map_.fd(),
                             static_cast<off_t>(pages.offset));
     CHECK(back != MAP_FAILED, "{}: its pages can't be mapped again", map_.path().string());
+    --pieces;
 }
 
 }  // namespace vks

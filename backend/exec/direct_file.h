@@ -30,8 +30,12 @@ public:
     // Those within a range; none where it isn't worth it.
     Pages inside(uint64_t offset, uint64_t bytes) const;
 
-    // Memory to read so many bytes of pages into; null: there is none.
-    static std::byte* allocate(uint64_t bytes);
+    // So many pieces of memory the whole process should have at a time, in the files' place or on their way there: each
+    // takes two of the mappings that the system grants a process, and others need some.
+    static uint64_t most();
+    // Memory to read so many bytes of pages into; null: there is none, or `most` are there. It is restore()'s once it
+    // replaced pages, else release()'s.
+    static std::byte* allocate(uint64_t bytes, uint64_t most);
     static void release(std::byte* memory, uint64_t bytes);
     // Puts what was read where the pages are mapped. False: the system couldn't, `memory` is still there.
     bool replace(const Pages& pages, std::byte* memory) const;

@@ -157,7 +157,7 @@ void Pager::begin(Range range) {
     held_bytes_ += entry.bytes;
     stats_.peak_bytes = std::max(stats_.peak_bytes, held_bytes_);
     if (entry.pages.bytes > 0 && !files_.at(entry.file)->refused()) {
-        entry.memory = DirectFile::allocate(entry.pages.bytes);
+        entry.memory = DirectFile::allocate(entry.pages.bytes, system_.most_direct);
     }
     if (entry.memory != nullptr) {
         // The pages that it shares with its neighbours stay the file's.

@@ -45,6 +45,7 @@ struct PagerStats {
 // What of the system a test may put something else for.
 struct PagerSystem {
     ssize_t (*read)(int fd, void* to, size_t bytes, off_t offset) = ::pread;  // past the page cache, without a ring
+    uint64_t most_direct = DirectFile::most();
 };
 
 // want(), hold(), release() and suggest() belong to one thread.

@@ -257,6 +257,35 @@ TEST_F(PagerTest, ReadsAsOthersDoWhatCannotBeReadDirectly) {
     EXPECT_LE(pager.stats().peak_bytes, 2 * kLarge);
 }
 
+ssize_t count(int fd, void* to, size_t bytes, off_t offset) {
+    const ssize_t n = pread(fd, to, bytes, offset);
+    asked_for += n > 0 ? static_cast<uint64_t>(n) : 0;
+    return n;
+}
+
+// Each takes mappings, of which the system grants a process so many.
+TEST_F(PagerTest, ReadsAsOthersDoWhatIsTooManyRanges) {
+    constexpr size_t kLarge = size_t{1} << 20, kCount = 4;
+    std::string text(kLarge * kCount, '\0');
+    for (size_t i = 0; i < text.size(); ++i) text[i] = static_cast<char>(i / kLarge + 1);
+    test::write_bytes(dir_ / "large", text);
+    const auto file = FileMap::open(dir_ / "large");
+    ASSERT_TRUE(file);
+    for (int pagers = 0; pagers < 2; ++pagers) {  // the second finds that the first has given all back
+        asked_for = 0;
+        Pager pager(kCount * kLarge, 1, Pager::Reading::kThreads, {.read = count, .most_direct = 2});
+        for (size_t i = 0; i < kCount; ++i) pager.add(*file, file->data() + i * kLarge, kLarge, RangeUse::kCached);
+        for (const Pager::Range range : {0u, 1u, 2u, 3u}) {
+            ASSERT_TRUE(pager.hold({&range, 1}));
+            EXPECT_EQ(std::memcmp(file->data() + range * kLarge, text.data() + range * kLarge, kLarge), 0) << range;
+        }
+        EXPECT_EQ(pager.stats().bytes_read, kCount * kLarge);
+        const bool direct = DirectFile(*file).fd() >= 0;  // which this file system may not have
+        EXPECT_EQ(asked_for.load(), direct ? 2 * kLarge : 0);
+    }
+    EXPECT_GT(DirectFile::most(), 100u);
+}
+
 INSTANTIATE_TEST_SUITE_P(All, PagerReading, testing::Values(Pager::Reading::kBest, Pager::Reading::kThreads));
 
 // What is suggested is read while there is room, and takes the place of what is worth less only.
