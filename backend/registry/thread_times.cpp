@@ -6,10 +6,20 @@
 #include "backend/registry/loader.h"
 
 namespace vks {
+namespace {
 
-ThreadTimes::ThreadTimes(const vks_plugin& plugin, vks_stream* stream)
-    : api_(static_cast<const vks_threads_api*>(find_extension(plugin, VKS_THREADS_ID, sizeof(vks_threads_api)))),
-      stream_(stream) {
+const vks_threads_api* find_api(const vks_plugin& plugin) {
+    return static_cast<const vks_threads_api*>(find_extension(plugin, VKS_THREADS_ID, sizeof(vks_threads_api)));
+}
+
+}  // namespace
+
+uint64_t usual_threads(const vks_plugin& plugin) {
+    const vks_threads_api* api = find_api(plugin);
+    return api ? api->usual() : 0;
+}
+
+ThreadTimes::ThreadTimes(const vks_plugin& plugin, vks_stream* stream) : api_(find_api(plugin)), stream_(stream) {
     vks_error error{};
     if (api_ && abi::guard(&error, [&] { return api_->enable(stream_, 1, &error); }) != VKS_OK) api_ = nullptr;
 }

@@ -1,4 +1,4 @@
-// When a device's own threads were at work, where its plugin has vks.threads/1.
+// A device's own threads, and when they were at work, where its plugin has vks.threads/1.
 #pragma once
 #include <functional>
 
@@ -6,6 +6,9 @@
 #include "backend/abi/plugin.hpp"
 
 namespace vks {
+
+// Threads of the plugin's device unless it is opened with others; 0 where it doesn't say.
+uint64_t usual_threads(const vks_plugin& plugin);
 
 // From its making on, it is noted; the stream must outlive it. [stream]
 class ThreadTimes {

@@ -1,6 +1,5 @@
 #include "frontend/bench/machine.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -21,12 +20,6 @@ std::string cpu_name() {
         if (line.starts_with("model name") && colon != std::string::npos) return one_line(line.substr(colon + 2));
     }
     return "unknown";
-}
-
-int64_t usable_threads() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 uint64_t last_cache_bytes() {

@@ -10,8 +10,6 @@
 namespace vks::bench {
 
 std::string cpu_name();
-// Threads the process may run at once.
-int64_t usable_threads();
 // Of the largest cache of the processor; a guess where the system doesn't say.
 uint64_t last_cache_bytes();
 // "2026-11-22T11:57:09Z"

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "backend/registry/thread_times.h"
 #include "frontend/bench/bytes_model.h"
 #include "frontend/bench/machine.h"
 #include "frontend/bench/model_results.h"
@@ -120,9 +121,11 @@ bench::ModelUnderTest model_under_test(const Runtime& runtime, const CommonOptio
     model.build = VKS_VERSION;
     model.half = options.half;
     model.repeated = args.repeated;
-    model.threads = options.threads.value_or(bench::usable_threads());
+    model.threads = options.threads.value_or(1);
     model.routing = args.coincide ? bench::Routing::kCoincide : bench::Routing::kIndependent;
     for (const DeviceEntry* entry : runtime.devices()) {
+        if (const uint64_t threads = usual_threads(*entry->plugin->table); threads > 0 && !options.threads)
+            model.threads = static_cast<int64_t>(threads);
         model.backends += (model.backends.empty() ? "" : ",") + entry->id;
         if (entry->info.flags & VKS_DEVICE_FALLBACK) continue;
         model.gpu_info += (model.gpu_info.empty() ? "" : ", ") + std::string(entry->info.name);

@@ -44,8 +44,7 @@ struct Freed {
 
 }  // namespace
 
-double measure_memory() {
-    const unsigned threads = std::max(1u, std::thread::hardware_concurrency());
+double measure_memory(unsigned threads) {
     std::vector<uint64_t> words(kMemory / sizeof(uint64_t), 1);
     std::atomic<uint64_t> sum{0};
     double best = 0;

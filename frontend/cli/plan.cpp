@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/base/bad_input.h"
+#include "backend/registry/thread_times.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
 #include "frontend/cli/measure.h"
@@ -76,6 +77,7 @@ public:
             if (name != "cpu") add(name, bytes, 0);
         }
         if (args_.memory.empty()) VKS_TRY(add_real(registry));
+        host_threads_ = static_cast<unsigned>(std::max<uint64_t>(1, usual_threads(*hosts.front()->plugin->table)));
         add("cpu", host_memory.value_or(hosts.front()->info.bytes_free), 0);
         if (report_.machine.devices.size() > 1) add_link();
         const auto disk = given("disk") ? std::nullopt : measure_disk(file);
@@ -99,7 +101,7 @@ private:
         device.name = name;
         device.memory = memory;
         const bool host = name == "cpu";
-        const double measured = host && !given(name) ? measure_memory() : reported;
+        const double measured = host && !given(name) ? measure_memory(host_threads_) : reported;
         device.bandwidth = choose(name, name + " memory", measured, host ? "measured" : "reported", kAssumedDevice);
         if (const auto it = args_.compute.find(name); it != args_.compute.end()) device.flops = it->second;
     }
@@ -146,6 +148,7 @@ private:
     const PlanArgs& args_;
     PlanReport& report_;
     double link_ = 0;
+    unsigned host_threads_ = 1;
 };
 
 Status run_plan(const PlanArgs& args) {

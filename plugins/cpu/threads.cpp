@@ -1,4 +1,4 @@
-// vks.threads/1: when the pool's threads were at work.
+// vks.threads/1: the pool's threads, and when they were at work.
 #include "plugins/cpu/threads.h"
 
 #include <algorithm>
@@ -36,8 +36,12 @@ vks_status take(vks_stream* stream, vks_thread_span* out, uint64_t capacity, uin
     });
 }
 
+uint64_t usual() noexcept {
+    return static_cast<uint64_t>(usable_cores());
+}
+
 }  // namespace
 
-const vks_threads_api kThreadsApi = {sizeof(vks_threads_api), enable, take};
+const vks_threads_api kThreadsApi = {sizeof(vks_threads_api), enable, take, usual};
 
 }  // namespace vks::cpu

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <thread>
 
+#include "backend/abi/draft/threads.h"
+#include "plugins/cpu/pool.h"
 #include "tests/ops/harness.h"
 
 namespace vks::test {
@@ -337,6 +339,20 @@ TEST_F(CpuDevice, Options) {
     OpRun run("add/1");
     run.in(zeros(VKS_F32, {1, 8})).in(zeros(VKS_F32, {1, 8})).out(VKS_F32, {1, 8});
     EXPECT_EQ(run.variant(device("variant=plain")), "plain");
+}
+
+// What results say of a run, and how fast memory is read with: not the machine's cores, but those it grants.
+TEST_F(CpuDevice, SaysHowManyThreadsItHasUnlessToldOtherwise) {
+    const auto* threads = static_cast<const vks_threads_api*>(device_.plugin().extension(VKS_THREADS_ID));
+    ASSERT_NE(threads, nullptr);
+    ASSERT_EQ(threads->size, sizeof *threads);
+    EXPECT_EQ(threads->usual(), static_cast<uint64_t>(cpu::usable_cores()));
+    const Device usual(plugin_path(), "");
+    vks_info info{};
+    info.size = sizeof info;
+    ASSERT_EQ(api().info(usual.handle(), &info, &error_), VKS_OK);
+    const std::string said = ", " + std::to_string(threads->usual()) + " thread";  // "avx3, 2 threads of 2 usable ..."
+    EXPECT_NE(std::string(info.detail).find(said), std::string::npos) << info.detail;
 }
 
 // Kernels are prepared for a target that the whole process has: while a device is open it stays as it is.

@@ -1,4 +1,4 @@
-/* vks.threads/1: when the threads of a device that computes on the host were at work. For timelines.
+/* vks.threads/1: how many threads a device that computes on the host has, and when they were at work. For timelines.
  *
  * A draft: vks_plugin.extension(VKS_THREADS_ID) gives a vks_threads_api. May change until it moves out of draft/. */
 #ifndef VKS_ABI_DRAFT_THREADS_H
@@ -21,6 +21,8 @@ typedef struct vks_threads_api {
      * their order. *count: how many; fewer than there was room for: there are no more. A device may note no more than it
      * has room for. [stream] */
     vks_status (*take)(vks_stream *, vks_thread_span *out, uint64_t capacity, uint64_t *count, vks_error *);
+    /* Threads of a device that is opened without saying how many: what this process may use. [any] */
+    uint64_t (*usual)(void);
 } vks_threads_api;
 
 #endif /* VKS_ABI_DRAFT_THREADS_H */
