@@ -1,6 +1,7 @@
 /* The vocabulary: each operator's name, parameters and argument list. C11 and C++20; includes only plugin.h.
  *
- * Notation: T tokens in the step (varies per launch), R rows selected from them, K chosen experts per token, E experts.
+ * Notation: T tokens in the step (varies per launch), R rows selected from them, K chosen experts per token, E experts,
+ * of which no layer has more than 1024.
  * "act" is f32, or bf16 under --math half. "w" is a matrix [N, K] row-major in f32, bf16, f16 or F8_E4M3; the argument
  * after it is its scale, f32 [ceil(N/128), ceil(K/128)], absent (dtype NONE) unless w is F8_E4M3. Accumulation is f32
  * always. "const" arguments are bound at prepare. An argument marked "?" may be absent.

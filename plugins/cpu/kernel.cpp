@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "plugins/args/ops/grouped_gemm.h"
 #include "plugins/cpu/op_list.h"
 
 namespace vks::cpu {
@@ -13,9 +14,7 @@ using abi::fail;
 using args::at_maximum;
 using args::mismatch;
 using args::understood;
-
-// More arguments than any model's grouped_gemm has (two per expert).
-constexpr size_t kMaxArgs = 2048;
+using args::grouped_gemm::kMaxArgs;
 
 const Op* find(const char* id) {
     for (const Op* op : op_list()) {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "plugins/args/ops/grouped_gemm.h"
 #include "plugins/vulkan/device.h"
 
 vks_kernel::~vks_kernel() {
@@ -11,8 +12,7 @@ vks_kernel::~vks_kernel() {
 namespace vks::vulkan {
 namespace {
 
-// More arguments than any model's grouped_gemm has (two per expert).
-constexpr size_t kMaxArgs = 2048;
+using args::grouped_gemm::kMaxArgs;
 
 const Op* find(const char* id) {
     for (const Op* op : op_list())

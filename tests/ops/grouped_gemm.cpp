@@ -100,6 +100,19 @@ TEST(GroupedGemm, ExpertsElsewhere) {
     });
 }
 
+// As many as there may be; most are elsewhere.
+TEST(GroupedGemm, TheMostExperts) {
+    Random random(115);
+    constexpr size_t kExperts = 1024;
+    Case c{random.value(VKS_F32, {3, 40}), {}, std::vector<int32_t>(kExperts + 1, 2), {}, {}, {}, 3};
+    c.offset[0] = c.offset[1] = 0;
+    c.offset.back() = 3;
+    c.w.resize(kExperts);
+    c.w_scale.resize(kExperts);
+    for (const size_t e : {size_t{1}, kExperts - 1}) c.w[e] = random.value(VKS_F32, {16, 40});
+    on_every_device([&](Device& device) { expect_products("1024 experts", device, c, VKS_F32, 1e-5); });
+}
+
 TEST(GroupedGemm, AllOnOneExpert) {
     Random random(113);
     on_every_device([&](Device& device) {

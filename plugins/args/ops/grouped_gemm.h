@@ -8,6 +8,9 @@ enum { kX, kXScale, kOffset, kRow, kWeights };  // then w, w_scale of each exper
 inline constexpr ArgRule kRules[] = {
     {"x", kAct | kF8, 2}, {"x_scale", kF32, 2, true}, {"offset", kI32, 1}, {"row", kI32, 1, true}};
 inline constexpr uint32_t kOutputs = 1;  // the last ones
+inline constexpr size_t kMaxExperts = 1024;
+// No operator has more.
+inline constexpr size_t kMaxArgs = kWeights + 2 * kMaxExperts + 1;
 
 // Of the weights, one that is there: all of them have its dtype and shape. The first one's place when none is.
 inline const Arg& any_weight(std::span<const Arg> args) {

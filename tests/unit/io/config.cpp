@@ -210,6 +210,8 @@ TEST(Shapes, OverridesKeepTheRouterPossible) {
     EXPECT_FALSE(override_shape(v3, {.layers = 0}));
     EXPECT_FALSE(override_shape(v3, {.layers = 2, .dense = 3}));
     EXPECT_FALSE(override_shape(v3, {.experts = 0}));
+    EXPECT_TRUE(override_shape(v3, {.experts = 1024}));
+    EXPECT_FALSE(override_shape(v3, {.experts = 1025}));
     // The options that were given, and no others.
     const auto modules = override_shape(v3, {.mtp = 100});
     EXPECT_TRUE(modules.error().text.starts_with("num_nextn_predict_layers (--mtp): wanted ")) << modules.error().text;
