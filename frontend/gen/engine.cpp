@@ -68,7 +68,10 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     VKS_TRY(engine->plans_->make(std::move(requests)));
     engine->row_bits_ = engine->find_row_bits();
     VKS_TRY(engine->check_caps());
-    if (engine->options_.memory.empty()) engine->checkpoint_->prefer_large_pages();
+    // What the host has, or its control group.
+    const auto host = registry.select("cpu");
+    if (host && engine->options_.memory.empty())
+        engine->checkpoint_->prefer_large_pages(host->front()->info.bytes_total);
     engine->limit_memory();
     engine->slots_ = engine->slots_wanted_;
     engine->use_slots();

@@ -1,8 +1,6 @@
 // Opening, verifying and looking up the weights of a model folder.
 #include "frontend/io/checkpoint.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
@@ -257,15 +255,15 @@ uint64_t Checkpoint::copied_bytes() const {
     return copies_->bytes;
 }
 
-void Checkpoint::prefer_large_pages() const {
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+bool Checkpoint::prefer_large_pages(uint64_t memory) const {
     uint64_t bytes = 0;
     for (const SafetensorsFile& file : files_) bytes += file.file().size();
     // Beyond that they would push each other out, each taking its neighbours with it.
-    if (pages <= 0 || page <= 0 || bytes / static_cast<uint64_t>(page) >= static_cast<uint64_t>(pages)) return;
+    if (bytes >= memory) return false;
     for (const SafetensorsFile& file : files_) {
         file.file().advise(0, file.file().size(), FileMap::Advice::kLargePages);
     }
+    return true;
 }
 
 Status Checkpoint::check_unchanged() const {

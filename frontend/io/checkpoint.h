@@ -67,8 +67,9 @@ public:
     uint64_t copied_bytes() const;
 
     // For a run that reads weights where they are mapped, before it does: large pages, whose tables take less time to
-    // walk, if the whole checkpoint fits into this machine's memory. A hint; nothing is read.
-    void prefer_large_pages() const;
+    // walk, if the whole checkpoint fits into `memory`, bytes that the process may use. A hint; nothing is read. Says
+    // whether it fits.
+    bool prefer_large_pages(uint64_t memory) const;
 
     // Whether all files still have the size they had when they were opened; a run asks this before it reports success.
     Status check_unchanged() const;

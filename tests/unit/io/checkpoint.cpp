@@ -197,6 +197,17 @@ TEST(Checkpoint, OddAddressesAreEvenedOut) {
     EXPECT_TRUE(checkpoint->vector("model.norm.weight", 64)->view.aligned());
 }
 
+// Of files that don't fit, a large page would push out others.
+TEST(Checkpoint, PrefersLargePagesIfAllFits) {
+    const auto checkpoint = Checkpoint::open(test::data("nano-fp8/checkpoint"));
+    ASSERT_TRUE(checkpoint) << checkpoint.error().text;
+    uint64_t bytes = 0;
+    for (const SafetensorsFile& file : checkpoint->files()) bytes += file.file().size();
+    EXPECT_FALSE(checkpoint->prefer_large_pages(0));
+    EXPECT_FALSE(checkpoint->prefer_large_pages(bytes));
+    EXPECT_TRUE(checkpoint->prefer_large_pages(bytes + 1));
+}
+
 TEST(Checkpoint, SeesAShardThatChanged) {
     const TempDir dir;
     test::copy_checkpoint("nano-fp8", dir / "m");
