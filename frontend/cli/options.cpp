@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
 #include <limits>
 
 #include "backend/base/bad_input.h"
 #include "backend/base/log.h"
 #include "frontend/cli/placement.h"
 #include "frontend/cli/values.h"
+#include "frontend/io/json.h"
 
 namespace vks {
 namespace {
@@ -32,8 +34,13 @@ std::optional<std::string> no_directory(std::string_view what, std::string_view 
                                         const std::filesystem::path& dir) {
     std::error_code error;
     if (std::filesystem::is_directory(dir, error)) return {};
-    return fmt::format("{} ({}: {}): wanted a directory, found {}", what, option, dir.string(),
-                       std::filesystem::exists(dir, error) ? "something else" : "nothing there");
+    std::string found = std::filesystem::exists(dir, error) ? "something else" : "nothing there";
+    if (std::filesystem::is_regular_file(dir, error)) {
+        char begin[64] = {};
+        std::ifstream(dir, std::ios::binary).read(begin, sizeof begin - 1);
+        found = other_file(begin).value_or(found);
+    }
+    return fmt::format("{} ({}: {}): wanted a directory, found {}", what, option, dir.string(), found);
 }
 
 // What is done about devices that fail or may be wrong.

@@ -85,7 +85,24 @@ private:
     std::string key_, failure_;
 };
 
+// Of a model in Hugging Face's cache, models--<organisation>--<name>, the folder that has the files; the first by name.
+std::filesystem::path snapshot_in(const std::filesystem::path& dir) {
+    std::error_code error;
+    std::filesystem::path first;
+    for (std::filesystem::directory_iterator at(dir / "snapshots", error), end; !error && at != end;
+         at.increment(error))
+        if (first.empty() || at->path() < first) first = at->path();
+    return first;
+}
+
 Error read_error(const std::filesystem::path& path, int error) {
+    if (error == ENOENT) {
+        const std::filesystem::path snapshot = snapshot_in(path.parent_path());
+        if (!snapshot.empty()) {
+            return bad_input("file ({}): wanted a readable file, found a folder of snapshots: {}", path.string(),
+                             snapshot.string());
+        }
+    }
     return bad_input("file ({}): wanted a readable file, found: {}", path.string(), std::strerror(error));
 }
 
@@ -119,7 +136,14 @@ Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit)
     return text;
 }
 
+std::optional<std::string> other_file(std::string_view text) {
+    if (text.starts_with("GGUF")) return "a GGUF file";
+    if (!text.starts_with("version https://git-lfs.github.com/spec/")) return std::nullopt;
+    return "a Git LFS pointer: the file itself was not downloaded (git lfs pull)";
+}
+
 std::optional<std::string> not_json(std::string_view text) {
+    if (auto found = other_file(text)) return found;
     if (text.starts_with("\xef\xbb\xbf")) return "a byte order mark";
     const size_t nul = text.find('\0');
     if (nul == std::string_view::npos) return std::nullopt;
@@ -127,7 +151,7 @@ std::optional<std::string> not_json(std::string_view text) {
 }
 
 Result<json> parse_json(std::string_view text, std::string_view file) {
-    if (const auto found = not_json(text)) return bad_input("JSON ({}): wanted text, found {}", file, *found);
+    if (const auto found = not_json(text)) return bad_input("JSON ({}): wanted JSON, found {}", file, *found);
     DocumentBuilder builder;
     if (!json::sax_parse(text.begin(), text.end(), &builder)) {
         return bad_input("JSON ({}): {}", file, builder.failure());

@@ -11,11 +11,14 @@
 
 namespace vks {
 
+// What a file that begins so is, if it is one of those often found in another's place: a Git LFS pointer, a GGUF file.
+std::optional<std::string> other_file(std::string_view text);
+
 // The bytes of a regular file of at most `limit` bytes. Errors: not there, not readable, not regular, larger.
 Result<std::string> read_file(const std::filesystem::path& path, uint64_t limit);
 
 // What in `text` is not JSON although the library lets it pass: a byte order mark, which it skips, and a NUL, which it
-// takes for the end, not looking at what follows. Nothing if there is neither.
+// takes for the end, not looking at what follows; or that it is another file. Nothing if there is neither.
 std::optional<std::string> not_json(std::string_view text);
 
 // A whole JSON document. Errors, naming `file`: not JSON, a byte order mark, NUL bytes, nested deeper than 64, a key

@@ -203,6 +203,10 @@ Status check_coverage(const std::vector<Entry>& entries, uint64_t data_bytes, co
 
 Result<std::string_view> header_text(std::span<const std::byte> contents, const std::string& file) {
     uint64_t length = 0;
+    const std::string_view all(reinterpret_cast<const char*>(contents.data()), contents.size());
+    if (const auto found = other_file(all)) {
+        return bad_input("safetensors header ({}): wanted its length and JSON, found {}", file, *found);
+    }
     if (contents.size() < sizeof length) {
         return bad_input("safetensors header ({}): wanted 8 bytes with its length, found a file of {}", file,
                          contents.size());
@@ -216,7 +220,7 @@ Result<std::string_view> header_text(std::span<const std::byte> contents, const 
         return bad_input("safetensors header ({}): wanted {} bytes, found {} in the file", file, length,
                          contents.size() - sizeof length);
     }
-    const std::string_view header(reinterpret_cast<const char*>(contents.data()) + sizeof length, length);
+    const std::string_view header = all.substr(sizeof length, length);
     if (header.front() != '{')
         return bad_input("safetensors header ({}): wanted \"{{\" first, found another byte", file);
     if (const auto found = not_json(header)) {

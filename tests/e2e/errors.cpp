@@ -98,6 +98,9 @@ TEST(Errors, BadModelsAndInputs) {
     const std::string demo = VKS_DEMO_MODEL;
     EXPECT_EQ(failure(run_program({"generate", "-m", "/nowhere", "-p", "x"}), 3),
               "model (-m: /nowhere): wanted a directory, found nothing there");
+    write_bytes(dir / "model.gguf", "GGUF\3");
+    EXPECT_EQ(failure(run_program({"generate", "-m", dir / "model.gguf", "-p", "x"}), 3),
+              "model (-m: " + (dir / "model.gguf").string() + "): wanted a directory, found a GGUF file");
     EXPECT_NE(failure(run_program({"generate", "-m", dir.path(), "-p", "x"}), 3).find("config.json"),
               std::string::npos);
     EXPECT_EQ(failure(run_program({"generate", "-m", demo, "--ids", "1,4096"}), 3),

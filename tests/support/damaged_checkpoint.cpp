@@ -129,7 +129,7 @@ std::vector<Damage> damaged_configs() {
         text("config_key_twice", "config.json", R"({"model_type":"deepseek_v3","a":1,"a":2})", "each key once"),
         text("config_number_nan", "config.json", R"({"rope_theta":NaN})", "wanted JSON"),
         text("config_number_infinity", "config.json", R"({"rope_theta":-Infinity})", "wanted JSON"),
-        text("config_bom", "config.json", "\xef\xbb\xbf{}", "wanted text, found a byte order mark"),
+        text("config_bom", "config.json", "\xef\xbb\xbf{}", "wanted JSON, found a byte order mark"),
         text("config_of_many_keys", "config.json", many_keys(), "wanted at most 65536 keys"),
         text("config_bom_utf16", "config.json", std::string("\xff\xfe{\0}\0", 6), "NUL"),
         text("config_lone_surrogate", "config.json", R"({"model_type":"\ud800"})", "wanted JSON"),
@@ -579,7 +579,8 @@ std::string test_name(const Damage& damage) {
 
 std::vector<Damage> damaged_checkpoints() {
     std::vector<Damage> all;
-    for (auto list : {damaged_configs(), damaged_headers(), damaged_indexes(), damaged_tensors(), damaged_sizes()}) {
+    for (auto list : {damaged_configs(), damaged_headers(), damaged_indexes(), damaged_tensors(), damaged_sizes(),
+                      other_checkpoints()}) {
         all.insert(all.end(), list.begin(), list.end());
     }
     return all;

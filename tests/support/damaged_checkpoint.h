@@ -25,6 +25,10 @@ std::string test_name(const Damage& damage);
 std::vector<Damage> damaged_checkpoints();
 // Those of them that are only too large.
 std::vector<Damage> damaged_sizes();
+// Those of them that have something else in the place of a file, or of the folder.
+std::vector<Damage> other_checkpoints();
+// The same for one file of a model.
+std::vector<Damage> other_files(const std::string& file, const std::string& model = "nano-bf16");
 // What a command that needs the tokenizer refuses besides: tokenizer.json and tokenizer_config.json.
 std::vector<Damage> damaged_tokenizers();
 // What `render` and `chat` refuse besides: the chat template.

@@ -78,7 +78,8 @@ Damage chat_template(const std::string& what, const std::string& source, const s
 
 std::vector<Damage> damaged_tokenizers() {
     std::vector<Damage> all = damaged_file(kTokenizer);
-    for (Damage& damage : damaged_file(kConfig)) all.push_back(std::move(damage));
+    for (const auto& list : {damaged_file(kConfig), other_files(kTokenizer), other_files(kConfig)})
+        all.insert(all.end(), list.begin(), list.end());
     const std::string pattern = "/pre_tokenizer/pretokenizers/0/pattern/Regex";
     for (Damage& damage : std::vector<Damage>{
              {"tokenizer_missing", [](const fs::path& dir) { fs::remove(dir / kTokenizer); }, kTokenizer, "found"},

@@ -55,7 +55,7 @@ TEST(TokenizerRefusals, NothingHidesBehindANul) {
     using namespace std::string_literals;
     EXPECT_NE(refusal(small().dump() + "\0x"s).find("(dir/tokenizer.json): wanted JSON, found a NUL"),
               std::string::npos);
-    EXPECT_NE(refusal(small().dump(), "{}\0x"s).find("(dir/tokenizer_config.json): wanted text"), std::string::npos);
+    EXPECT_NE(refusal(small().dump(), "{}\0x"s).find("(dir/tokenizer_config.json): wanted JSON"), std::string::npos);
 }
 
 TEST(TokenizerRefusals, LongAddedTokens) {
@@ -212,7 +212,7 @@ TEST(TokenizerRefusals, Config) {
         {"{", "JSON (dir/tokenizer_config.json): wanted JSON, found something else at byte 2"},
         {R"({"bos_token":"<x>","bos_token":"<x>"})",
          R"(JSON (dir/tokenizer_config.json): wanted each key once, found twice: "bos_token")"},
-        {std::string("{}\0", 3), "JSON (dir/tokenizer_config.json): wanted text, found a NUL at byte 3"},
+        {std::string("{}\0", 3), "JSON (dir/tokenizer_config.json): wanted JSON, found a NUL at byte 3"},
         {"[]", "tokenizer contents (dir/tokenizer_config.json): wanted an object, found an empty array"},
         {R"({"add_bos_token": 1})",
          "tokenizer add_bos_token (dir/tokenizer_config.json): wanted true or false, found 1"},
