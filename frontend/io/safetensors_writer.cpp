@@ -42,6 +42,19 @@ std::string encode_header(std::span<const TensorInfo> tensors) {
     return header + json;
 }
 
+// What a symbolic link leads to, there or not: renaming would replace the link. A chain without an end stays as it is,
+// to be refused like any name that can't be opened.
+std::filesystem::path behind_links(std::filesystem::path path) {
+    constexpr int kMostLinks = 40;  // as many as the system follows
+    std::error_code none;
+    for (int i = 0; i < kMostLinks && std::filesystem::is_symlink(path, none); ++i) {
+        const std::filesystem::path to = std::filesystem::read_symlink(path, none);
+        if (none) break;
+        path = path.parent_path() / to;
+    }
+    return path;
+}
+
 }  // namespace
 
 std::string json_string(const std::string& text) {
@@ -54,20 +67,21 @@ uint64_t TensorInfo::bytes() const {
     return bits / 8;
 }
 
-Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path& target,
+Result<SafetensorsWriter> SafetensorsWriter::create(const std::filesystem::path& named,
                                                     std::vector<TensorInfo> tensors) {
     std::unordered_map<std::string_view, int> names;
     for (const TensorInfo& tensor : tensors) {
         if (++names[tensor.name] > 1) {
-            return bad_input("tensor {} ({}): wanted it once, found it twice", quote(tensor.name), target.string());
+            return bad_input("tensor {} ({}): wanted it once, found it twice", quote(tensor.name), named.string());
         }
     }
     // Renaming over /dev/null or a folder would replace it.
     std::error_code ignored;
-    const auto kind = std::filesystem::status(target, ignored).type();
+    const auto kind = std::filesystem::status(named, ignored).type();
     if (kind != std::filesystem::file_type::not_found && kind != std::filesystem::file_type::regular) {
-        return bad_input("output ({}): wanted a regular file, found another kind", target.string());
+        return bad_input("output ({}): wanted a regular file, found another kind", named.string());
     }
+    const std::filesystem::path target = behind_links(named);
 
     SafetensorsWriter writer;
     writer.tensors_ = std::move(tensors);

@@ -25,8 +25,9 @@ struct TensorInfo {
 // The bytes go to a temporary file beside the target that finish() renames; without finish() it is removed again.
 class SafetensorsWriter {
 public:
-    // Errors: a name twice, a target that is not a regular file, one that can't be created. Tensors with larger
-    // elements come first in the file (in the given order otherwise), so that all are aligned to their type.
+    // A target that is a symbolic link stays one: what it leads to is written. Errors: a name twice, a target that is
+    // not a regular file, one that can't be created. Tensors with larger elements come first in the file (in the given
+    // order otherwise), so that all are aligned to their type.
     static Result<SafetensorsWriter> create(const std::filesystem::path& target, std::vector<TensorInfo> tensors);
 
     SafetensorsWriter(const SafetensorsWriter&) = delete;

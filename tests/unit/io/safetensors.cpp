@@ -103,6 +103,29 @@ TEST(Safetensors, WriterReplacesAFileOnlyWhenFinished) {
     EXPECT_EQ(file->file().size(), writer->file_bytes());
 }
 
+TEST(Safetensors, WriterGoesThroughLinks) {
+    namespace fs = std::filesystem;
+    const TempDir dir;
+    fs::create_directory(dir / "there");
+    test::write_bytes(dir / "there/old.safetensors", "old");
+    fs::create_symlink("there/old.safetensors", dir / "relative");
+    fs::create_symlink(dir / "relative", dir / "chain");
+    fs::create_symlink("there/new.safetensors", dir / "dangling");
+    const float one = 1;
+    const TensorData tensor{{"a", DType::kF32, {1}}, &one};
+    for (const auto& [link, file] :
+         {std::pair("chain", "there/old.safetensors"), {"dangling", "there/new.safetensors"}}) {
+        const Status written = write_safetensors(dir / link, {&tensor, 1});
+        ASSERT_TRUE(written) << written.error().text;
+        EXPECT_TRUE(fs::is_symlink(dir / link)) << link;
+        EXPECT_FALSE(fs::is_symlink(dir / file)) << link;
+        EXPECT_TRUE(SafetensorsFile::open(dir / file)) << link;
+    }
+    EXPECT_TRUE(fs::is_symlink(dir / "relative"));
+    fs::create_symlink("loop", dir / "loop");
+    EXPECT_FALSE(write_safetensors(dir / "loop", {&tensor, 1}));
+}
+
 TEST(Safetensors, WriterRefusesWhatItShouldNotReplace) {
     const TempDir dir;
     EXPECT_FALSE(SafetensorsWriter::create("/dev/null", {}));
