@@ -205,6 +205,10 @@ Status Sequence::run_again(std::span<const int64_t> rows) {
     while (rows_[0] < rows[0]) {
         const int64_t count = std::min(engine_.options().chunk, rows[0] - rows_[0]);
         VKS_TRY(engine_.step(ids().subspan(size_t(rows_[0]), size_t(count)), rows_[0]));
+        // Logits that nobody took may be those of a device found wrong since.
+        if (!logits_.empty() && rows_[0] + count == std::ssize(ids_)) {
+            VKS_ASSIGN(logits_, engine_.logits());
+        }
         ran(0, count);
     }
     for (int k = 1; k <= modules(); ++k) VKS_TRY(advance(k, rows[size_t(k)]));

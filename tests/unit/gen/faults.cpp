@@ -267,6 +267,27 @@ TEST_F(Recovering, WrongNumbersElsewhereAreComputedAgain) {
     }
 }
 
+// Found before an id was printed: all ids are right, also the first, whose logits the device had given already.
+TEST_F(Recovering, WrongNumbersFoundInThePromptGiveNoId) {
+    const char* const model = "micro-mtp2/checkpoint";
+    const Outcome right = run({.fault = "", .placement = {{"cpu"}, {}, {}}, .drafts = 2}, model);
+    ASSERT_EQ(right.error, "");
+    int after_its_logits = 0;
+    for (const auto& [op, device] : right.where) {
+        SCOPED_TRACE(op);
+        Scenario wanted{.fault = "error=wrong;op=" + op, .drafts = 2, .check = 1};
+        wanted.action = conformance::CheckAction::kSwap;
+        const Outcome outcome = run(wanted, model);
+        ASSERT_EQ(outcome.error, "");
+        ASSERT_EQ(outcome.out.swaps.size(), 1u);
+        if (outcome.out.swaps[0].step > 0) continue;
+        after_its_logits += outcome.out.swaps[0].recomputed_tokens == std::ssize(kPrompt) ? 1 : 0;
+        EXPECT_EQ(outcome.out.ids, right.out.ids);
+        EXPECT_EQ(outcome.out.logits_hash, right.out.logits_hash);
+    }
+    EXPECT_GE(after_its_logits, 1);
+}
+
 TEST_F(Recovering, HalfArithmeticIsNotWrong) {
     const Outcome outcome = run({.fault = "", .drafts = 2, .check = 1, .half = true});
     ASSERT_EQ(outcome.error, "");
