@@ -1,6 +1,7 @@
 #include "frontend/bench/model_bench.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/base/bad_input.h"
 #include "frontend/io/random_weights.h"
@@ -55,6 +56,9 @@ ModelBench::ModelBench(Engine& engine, uint64_t seed, bool repeated) : engine_(e
 
 Result<ModelBench::Arm*> ModelBench::arm(const ModelTest& test) {
     const ForcedDrafts drafts(std::max<int64_t>(1, test.drafts), test.acceptance);
+    const ModelTest undrafted = {.prompt = test.prompt, .generate = test.generate, .depth = test.depth};
+    // Another test's rows end elsewhere.
+    if (std::exchange(filled_for_, undrafted.name()) != undrafted.name()) arms_.clear();
     auto& slot = arms_[test.name()];
     if (!slot) {
         slot = std::make_unique<Arm>(Arm{drafts, nullptr});

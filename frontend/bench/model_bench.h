@@ -55,11 +55,13 @@ public:
     // `repeated`: of the tokens up to a depth only the first chunk is computed, the cache's other rows are copies of
     // its; not with drafts.
     ModelBench(Engine& engine, uint64_t seed, bool repeated = false);
+    // Tests that are compared with each other, the same but for drafts, can run in turn; any other test that ran in
+    // between has the cache filled anew.
     Result<ModelSample> run(const ModelTest& test, const std::atomic<bool>* interrupted);
 
 private:
-    // Lasts from repetition to repetition, so that the cache is filled to the depth only once: the rows of all tests
-    // are of the same ids.
+    // Lasts from repetition to repetition, so that the cache is filled to the depth only once: the rows of tests that
+    // differ in their drafts alone are of the same ids, and as many.
     struct Arm {
         ForcedDrafts drafts;
         std::unique_ptr<Generator> generator;
@@ -69,6 +71,7 @@ private:
     Engine& engine_;
     bool repeated_;
     std::vector<int32_t> ids_;                          // by position
+    std::string filled_for_;                            // what the tests of arms_ have in common
     std::map<std::string, std::unique_ptr<Arm>> arms_;  // by test
 };
 

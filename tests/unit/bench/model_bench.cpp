@@ -83,6 +83,25 @@ TEST(ModelBench, RunsPromptsAtADepthAgainAndAgain) {
         for (int i = 0; i < 3; ++i) EXPECT_TRUE(bench.run({.prompt = 16, .depth = depth}, nullptr));
 }
 
+// What ran in between leaves fewer rows in the cache.
+TEST(ModelBench, ATestComesBackAfterAShallowerOne) {
+    EngineOptions options;
+    options.context = 64;
+    options.chunk = 8;
+    const auto made = test::test_engine(test::data("nano-fp8/checkpoint"), options);
+    for (const bool repeated : {false, true}) {
+        ModelBench bench(*made.engine, 1, repeated);
+        for (const int64_t depth : {30, 0, 30, 30}) {
+            const auto generated = bench.run({.generate = 4, .depth = depth}, nullptr);
+            ASSERT_TRUE(generated) << generated.error().text;
+        }
+        for (const int64_t depth : {30, 2, 30}) {
+            const auto prompt = bench.run({.prompt = 4, .depth = depth}, nullptr);
+            ASSERT_TRUE(prompt) << prompt.error().text;
+        }
+    }
+}
+
 TEST(BytesModel, DistinctExperts) {
     EXPECT_EQ(expected_experts(64, 8, 5, Routing::kCoincide), 8);
     EXPECT_DOUBLE_EQ(expected_experts(64, 8, 1, Routing::kIndependent), 8);
