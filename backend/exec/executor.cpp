@@ -248,10 +248,10 @@ Status Executor::launch(const Plan& plan, size_t node, const Bound& bound, Lane&
 Status Executor::launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane) {
     const Launch& l = plan.launches[node];
     const LaunchSite site{plan, step, node, {bound.args.data() + l.first_arg, l.arg_count}, lane};
-    VKS_TRY(probe_->before(site));
+    VKS_TRY(blame(lane.device(), probe_->before(site)));
     VKS_TRY(launch(plan, node, bound, lane));
     VKS_TRY(blame(lane.device(), lane.finish()));
-    return probe_->after(site);
+    return blame(lane.device(), probe_->after(site));
 }
 
 Status Executor::finish_lanes(Status status) {

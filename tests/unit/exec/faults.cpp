@@ -9,6 +9,13 @@
 namespace vks::test {
 namespace {
 
+Preference only(Device& device) {
+    Preference preference;
+    preference.order = {&device};
+    preference.general = 1;
+    return preference;
+}
+
 struct Failing {
     Registry registry{{null_dir()}};
     TinyModel model;
@@ -127,6 +134,30 @@ TEST(Faults, RowsThatWentWithADeviceAreMissed) {
     ASSERT_TRUE(again) << again.error().text;
     EXPECT_EQ(*again, *right);
     EXPECT_TRUE(failing.session.step(*here, {4}, 3));
+}
+
+// Fails where it is told to, with an error that a device alone doesn't count as an illness.
+struct FailingProbe : Probe {
+    bool fails_before = false, fails_after = false;
+    size_t choose(const Plan&) override { return 2; }
+    Status before(const LaunchSite&) override { return status(fails_before); }
+    Status after(const LaunchSite&) override { return status(fails_after); }
+    static Status status(bool fails) { return fails ? Status(Error{Code::kNoBackend, "no memory"}) : Status{}; }
+};
+
+TEST(Faults, WhatALookAtALaunchMeetsIsTheDevices) {
+    for (const bool before : {true, false}) {
+        Failing fresh;
+        FailingProbe probe;
+        (before ? probe.fails_before : probe.fails_after) = true;
+        Session watched(nullptr, &probe);
+        Device& device = fresh.open("");
+        auto plan = watched.plan(fresh.model, 4, only(device));
+        ASSERT_TRUE(plan) << plan.error().text;
+        EXPECT_FALSE(watched.step(**plan, {1, 2, 3}, 0));
+        EXPECT_EQ(device.health(), Health::kUnhealthy);
+        EXPECT_EQ(device.health_reason(), "no memory");
+    }
 }
 
 TEST(Faults, NumbersThatAreNone) {

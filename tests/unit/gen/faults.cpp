@@ -267,6 +267,20 @@ TEST_F(Recovering, WrongNumbersElsewhereAreComputedAgain) {
     }
 }
 
+// Whoever reads an operator's inputs for a check hears of it first when one before it failed.
+TEST_F(Recovering, ErrorsThatACheckMeets) {
+    for (int step = 0; step < 16; ++step) {
+        Scenario wanted{.fault = "error=out_of_memory;in=await;op=rms_norm;times=1;step=" + std::to_string(step),
+                        .check = 1};
+        wanted.action = conformance::CheckAction::kSwap;
+        SCOPED_TRACE(wanted.fault);
+        const Outcome outcome = run(wanted);
+        expect_right(outcome, wanted);
+        EXPECT_EQ(outcome.out.swaps.size(), 1u);
+        EXPECT_TRUE(outcome.disagreements.empty());
+    }
+}
+
 // Found before an id was printed: all ids are right, also the first, whose logits the device had given already.
 TEST_F(Recovering, WrongNumbersFoundInThePromptGiveNoId) {
     const char* const model = "micro-mtp2/checkpoint";
