@@ -114,14 +114,16 @@ public:
     // one was used, which is given up. After an error all is as it was.
     Result<Swap> reload(const std::string& plugin);
     // What was prepared isn't wanted after all.
-    void abandon() {
-        building_.reset();
-        not_begun_.reset();
-    }
+    void abandon() { building_.reset(); }
+    // Whether there is something to commit().
+    bool prepared() const { return building_ != nullptr; }
     const Placement& placement() const { return placement_; }
+    // `placement` as far as it can still be: operators by name and lists for prompts without devices that failed.
+    Placement without_failed(Placement placement);
     // After `error` in a step: goes on without the devices that failed, as commit() does with another placement, and
     // with operators that were placed on one of them by name wherever the rest of the placement has them. Gives `error`
-    // back when no device failed, and says which operator is left without one when that is so.
+    // back when no device failed, and says which operator is left without one when that is so. What was prepared may
+    // want those devices, and is given up.
     Result<Swap> leave_failed(const Error& error);
     // Under options().check; else null.
     const conformance::Checker* checker() const { return checker_.get(); }
@@ -180,7 +182,6 @@ private:
     std::vector<int64_t> rows_by_module(const std::map<std::string, int64_t>& rows) const;
     bool failed(const std::string& backend);
     std::vector<Health> health() const;  // of all devices that are open
-    Placement placement_without_failed();
     void exchange(std::unique_ptr<PlanSet> next);
     void note_peak(const DeviceBytes& bytes);
     std::vector<std::string> with_fallback(std::vector<std::string> backends);
@@ -213,7 +214,6 @@ private:
     std::unique_ptr<Executor> executor_;
     std::unique_ptr<ExpertStatistics> statistics_;  // once there is a cap
     std::unique_ptr<PlanBuilder> building_;
-    std::optional<Error> not_begun_;                     // why there is none, where a device failed meanwhile
     std::pair<Device*, uint64_t> slots_, slots_wanted_;  // room for them under the plans in force, and those being made
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt

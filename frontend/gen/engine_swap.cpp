@@ -49,8 +49,7 @@ Result<Swap> Engine::reload(const std::string& plugin) {
 }
 
 Result<Swap> Engine::commit() {
-    if (!building_)
-        return std::exchange(not_begun_, std::nullopt).value_or(Error{Code::kNoBackend, "plans: nothing was prepared"});
+    if (!building_) return Error{Code::kNoBackend, "plans: nothing was prepared"};
     const auto start = Clock::now();
     Swap swap;
     swap.from = placement_;

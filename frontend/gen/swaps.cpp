@@ -5,7 +5,6 @@
 #include "backend/base/clock.h"
 
 namespace vks {
-namespace {}  // namespace
 
 Placement Change::apply(const Placement& now, const Placement& start) const {
     Placement then = now;
@@ -22,7 +21,9 @@ Status prepare(Engine& engine, const Change& change) {
     if (!change.reload.empty()) return {};
     if (!change.op.first.empty() && !engine.where().contains(change.op.first))
         return Error{Code::kUsage, fmt::format("operator {}: not used in this run", change.op.first)};
-    return engine.prepare(change.apply(engine.placement(), engine.options().placement));
+    // A device that failed is asked for only where the change names it.
+    return engine.prepare(
+        change.apply(engine.without_failed(engine.placement()), engine.without_failed(engine.options().placement)));
 }
 
 Result<Swap> commit(Engine& engine, const Change& change) {
@@ -52,15 +53,16 @@ Status SwapSchedule::take_place(const PlannedSwap& planned, int64_t generated) {
 }
 
 Status SwapSchedule::at(int64_t generated) {
-    for (; next_ < planned_.size(); ++next_, begun_ = false) {
+    for (; next_ < planned_.size(); ++next_, begun_ = false, begin_seconds_ = 0) {
         const PlannedSwap& planned = planned_[next_];
-        if (!begun_) {
+        // Once more where a device failed meanwhile and what was begun was given up with it.
+        if (!begun_ || (planned.change.reload.empty() && !engine_.prepared())) {
             const auto start = Clock::now();
             if (const Status status = prepare(engine_, planned.change); !status) {
                 events_.push_back({generated, planned.reason, {}, 0, status.error().text});
                 continue;
             }
-            begin_seconds_ = seconds_since(start);
+            begin_seconds_ += seconds_since(start);
         }
         begun_ = true;
         if (planned.step > generated) return {};

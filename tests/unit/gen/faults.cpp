@@ -209,6 +209,62 @@ TEST_F(Recovering, OfADeviceThatHasOneOperator) {
         }
 }
 
+PlannedSwap swap_of(std::vector<std::string> backends, std::pair<std::string, std::string> op = {}) {
+    PlannedSwap swap;
+    swap.step = 12;
+    swap.change.backends = std::move(backends);
+    swap.change.op = std::move(op);
+    return swap;
+}
+
+// A swap that is made, or begun, after the device was lost brings back nothing that was placed there.
+TEST_F(Recovering, LaterSwapsDoWithoutTheDevice) {
+    const Placement one_operator = {{"cpu"}, {{"mla_attention", "fault"}}, {}};
+    const Placement prompt = {{"fault", "cpu"}, {}, {"fault"}};
+    const struct {
+        Placement placement;
+        const char* waiting;  // a step of the device while the swap waits for its own
+        PlannedSwap swap;
+        Placement to;
+    } cases[] = {
+        {one_operator, "20", swap_of({"cpu"}), {{"cpu"}, {}, {}}},
+        {one_operator, "20", swap_of({}, {"rms_norm", "cpu"}), {{"cpu"}, {{"rms_norm", "cpu"}}, {}}},
+        {prompt, "5", swap_of({"cpu:0"}), {{"cpu:0"}, {}, {}}},
+        {prompt, "5", swap_of({}, {"rms_norm", "cpu"}), {{"cpu"}, {{"rms_norm", "cpu"}}, {}}},
+    };
+    for (const auto& c : cases)
+        for (const bool begun : {false, true}) {
+            const std::string when = begun ? c.waiting : "0";
+            Scenario wanted{.fault = "error=device_lost;step=" + when, .placement = c.placement};
+            wanted.swaps = {c.swap};
+            SCOPED_TRACE(c.to.text() + ", lost at " + when);
+            const Outcome outcome = run(wanted);
+            expect_right(outcome, wanted);
+            ASSERT_EQ(outcome.out.swaps.size(), 2u);
+            EXPECT_EQ(outcome.out.swaps[0].step > 0, begun);
+            const SwapEvent& swap = outcome.out.swaps[1];
+            EXPECT_EQ(swap.error, "");
+            EXPECT_EQ(swap.step, 12);
+            EXPECT_EQ(swap.swap.to.text(), c.to.text());
+            for (const auto& [op, device] : outcome.where) EXPECT_EQ(device, "cpu") << op;
+        }
+}
+
+TEST_F(Recovering, ASwapToTheDeviceIsRefused) {
+    for (const PlannedSwap& swap : {swap_of({"fault"}), swap_of({}, {"mla_attention", "fault"})})
+        for (const char* when : {"0", "20"}) {
+            Scenario wanted{.fault = std::string("error=device_lost;step=") + when};
+            wanted.placement = {{"cpu"}, {{"mla_attention", "fault"}}, {}};
+            wanted.swaps = {swap};
+            SCOPED_TRACE(std::string("lost at ") + when);
+            const Outcome outcome = run(wanted);
+            expect_right(outcome, wanted);
+            ASSERT_EQ(outcome.out.swaps.size(), 2u);
+            EXPECT_NE(outcome.out.swaps[1].error.find("told to be lost"), std::string::npos)
+                << outcome.out.swaps[1].error;
+        }
+}
+
 TEST_F(Recovering, WhereNothingElseIsAllowedOneLineSaysWhatIsMissing) {
     for (const std::string error : kErrors) {
         SCOPED_TRACE(error);
