@@ -157,7 +157,7 @@ Result<HandOver> Executor::hand_over(PlanSet& from, PlanSet& to) {
         done.rows[name] = rows;
     }
     for (const auto& [device, lane] : lanes_)
-        if (device->health() != Health::kLost) VKS_TRY(lane->finish());
+        if (device->health() != Health::kLost) VKS_TRY(blame(*device, lane->finish()));
     return done;
 }
 

@@ -27,11 +27,11 @@ Placement Engine::without_failed(Placement placement) {
 
 Result<Swap> Engine::leave_failed(const Error& error) {
     if (error.code != Code::kNoBackend || plans_->healthy()) return error;
-    Placement without = without_failed(placement_);
-    std::erase_if(without.backends, [&](const std::string& name) { return failed(name); });
-    if (without.backends.empty()) without.backends = placement_.backends;  // planning says what is missing
     for (;;) {
         const std::vector<Health> before = health();
+        Placement without = without_failed(placement_);
+        std::erase_if(without.backends, [&](const std::string& name) { return failed(name); });
+        if (without.backends.empty()) without.backends = placement_.backends;  // planning says what is missing
         VKS_TRY(prepare(without));
         auto swap = commit();
         // Another device may have failed on the way.

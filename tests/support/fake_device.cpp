@@ -131,7 +131,7 @@ vks_status fence_create(vks_device* device, vks_fence** out, vks_error*) {
     return VKS_OK;
 }
 vks_status fence_await(vks_fence* fence, uint64_t value, uint64_t, vks_error* error) {
-    if (fence->fake->fails_await) return fail(error, VKS_INTERNAL, "told to fail");
+    if (fence->fake->await != VKS_OK) return fail(error, fence->fake->await, "told to fail");
     return fence->value >= value ? vks_status{VKS_OK} : fail(error, VKS_TIMEOUT, "never");
 }
 void fence_destroy(vks_fence* fence) {

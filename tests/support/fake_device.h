@@ -15,7 +15,7 @@ struct Fake {
     uint64_t memory_bytes_per_s = 0, link_bytes_per_s = 0, flags = 0, alignment = 64;
     bool mappable = true;  // DEVICE buffers have a host address; HOST ones always have
     bool imports = true;
-    bool fails_await = false;  // with INTERNAL
+    vks_status await = VKS_OK;  // of every await
 
     std::function<bool(uint64_t bytes)> room;  // whether there is some for a DEVICE buffer; not set: always
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "backend/registry/registry.h"
+#include "tests/support/fake_device.h"
 #include "tests/support/plugins.h"
 #include "tests/unit/exec/tiny_model.h"
 
@@ -158,6 +159,26 @@ TEST(Faults, WhatALookAtALaunchMeetsIsTheDevices) {
         EXPECT_EQ(device.health(), Health::kUnhealthy);
         EXPECT_EQ(device.health_reason(), "no memory");
     }
+}
+
+// The last copies of a hand-over are only waited for when all are under way.
+TEST(Faults, TheEndOfAHandOverIsTheDevices) {
+    const TinyModel model;
+    Fake here, there;
+    there.mappable = false;
+    const auto from_device = open(here), to_device = open(there);
+    Executor executor(nullptr, nullptr);
+    PlanSet from;
+    ASSERT_TRUE(from.make({{model.graph(4), only(*from_device)}}));
+    for (const auto& [name, state] : from.state.all()) state.copies.at(0)->current = 3;
+    PlanSet to(&from);
+    ASSERT_TRUE(to.make({{model.graph(4), only(*to_device)}}));
+    there.await = VKS_NO_MEMORY;
+    const auto moved = executor.hand_over(from, to);
+    ASSERT_FALSE(moved);
+    EXPECT_EQ(to_device->health(), Health::kUnhealthy) << moved.error().text;
+    EXPECT_EQ(from_device->health(), Health::kOk);
+    executor.keep_only(PlanSet());
 }
 
 TEST(Faults, NumbersThatAreNone) {

@@ -115,7 +115,7 @@ TEST_F(Lanes, PacksAndUnpacks) {
 
 TEST_F(Lanes, AnErrorIsToldOnce) {
     test::Fake fake;
-    fake.fails_await = true;
+    fake.await = VKS_INTERNAL;
     const auto device = test::open(fake);
     const auto work = lane(*device);
     work->touched();
