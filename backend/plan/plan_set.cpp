@@ -70,7 +70,7 @@ bool PlanSet::healthy() const {
 }
 
 bool PlanSet::trusted() const {
-    return every_device([](const Device& d) { return d.health() != Health::kWrong; });
+    return every_device([](const Device& d) { return !d.was_wrong(); });
 }
 
 bool PlanSet::satisfies(std::span<const PlanRequest> requests) const {

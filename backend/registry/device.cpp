@@ -127,6 +127,7 @@ std::string Device::health_reason() const {
 
 void Device::mark(Health health, const std::string& reason) {
     std::lock_guard lock(mutex_);
+    if (health == Health::kWrong) wrong_ = true;
     if (health <= health_.load()) return;
     health_.store(health);
     health_reason_ = reason;

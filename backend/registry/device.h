@@ -110,6 +110,8 @@ public:
 
     Health health() const { return health_.load(); }
     std::string health_reason() const;
+    // Whether it was ever marked kWrong, also when it was lost since: what it wrote elsewhere stays wrong.
+    bool was_wrong() const { return wrong_; }
     // Keeps the first reason of the worst state.
     void mark(Health health, const std::string& reason);
 
@@ -158,6 +160,7 @@ private:
     const vks_stats_api* stats_ = nullptr;
     vks_info info_{};
     std::atomic<Health> health_{Health::kOk};
+    std::atomic<bool> wrong_{false};
     std::atomic<uint64_t> watchdog_ns_{kWatchdogNs};
     std::atomic<bool> hangs_{false};
     mutable std::mutex mutex_;  // guards health_reason_

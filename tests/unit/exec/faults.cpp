@@ -181,6 +181,22 @@ TEST(Faults, TheEndOfAHandOverIsTheDevices) {
     executor.keep_only(PlanSet());
 }
 
+TEST(Faults, AWrongDeviceThatIsLostIsNotTrusted) {
+    const TinyModel model;
+    for (const bool wrong_first : {true, false}) {
+        Fake fake;
+        const auto device = open(fake);
+        PlanSet set;
+        ASSERT_TRUE(set.make({{model.graph(4), only(*device)}}));
+        EXPECT_TRUE(set.trusted());
+        device->mark(wrong_first ? Health::kWrong : Health::kLost, "first");
+        EXPECT_EQ(set.trusted(), !wrong_first);
+        device->mark(wrong_first ? Health::kLost : Health::kWrong, "second");
+        EXPECT_FALSE(set.trusted());
+        EXPECT_EQ(device->health(), Health::kLost);
+    }
+}
+
 TEST(Faults, NumbersThatAreNone) {
     const auto logits = [&](const char* options) {
         Failing fresh;
