@@ -171,6 +171,14 @@ std::string report_page(const std::vector<Json>& rows, const std::vector<Json>& 
                                                                      {"waves", "waves", "{:.0f}"},
                                                                      {"code", "code", "{:.0f}"},
                                                                      {"constants", "constants"}}));
+    if (const auto numbers = of_kind(rows, Kind::kTune); !numbers.empty())
+        body += section("Numbers of operators", table("numbers", numbers,
+                                                      {{"backend", "backend"},
+                                                       {"number", "number"},
+                                                       {"chosen", "chosen", "{:.0f}"},
+                                                       {"cases", "cases", "{:.0f}"},
+                                                       {"usual_us", "usual µs", "{:.1f}"},
+                                                       {"best_us", "best µs", "{:.1f}"}}));
     body += section("Compared with before", comparison(rows, before));
     const std::string heading = escape_html(title);
     return fmt::format(

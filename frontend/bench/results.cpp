@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 
 #include "backend/base/bad_input.h"
 #include "frontend/bench/model_bench.h"
@@ -58,12 +60,104 @@ const char* missing_field(const nlohmann::json& row) {
             if (!is_text(name)) return name;
         return is_number("spilled") ? nullptr : "spilled";
     }
+    if (kind == Kind::kTune) {
+        if (!is_text("number")) return "number";
+        for (const char* name : {"cases", "usual_us", "best_us"})
+            if (!is_number(name)) return name;
+        return nullptr;
+    }
     for (const char* name : {"op", "shape"})
         if (!is_text(name)) return name;
     if (row.contains("median_us") && row["median_us"].is_null()) return nullptr;
     for (const char* name : {"median_us", "gb_s", "gflop_s", "bytes", "flops"})
         if (!is_number(name)) return name;
     return nullptr;
+}
+
+// What a row measured, the same in every run, and how fast that was.
+struct Figure {
+    std::string what;  // "cpu fp8_gemm T 8 up_proj 18432 x 7168"
+    double value = 0;
+    std::string unit;           // "us", "t/s", "GB/s", "spilled"
+    bool less_is_more = false;  // a time, or what a pipeline takes
+};
+
+struct Setting {
+    const char* field;
+    const char* name;
+};
+// How a model was run: what two runs may be compared by, unless one of them has several.
+constexpr Setting kSettings[] = {
+    {"n_threads", "threads"}, {"type_k", "cache"}, {"n_batch", "chunk"}, {"routing", "routing"}};
+
+std::vector<std::string> varied_settings(const std::vector<Json>& a, const std::vector<Json>& b) {
+    std::vector<std::string> varied;
+    for (const Setting& setting : kSettings)
+        for (const auto* rows : {&a, &b}) {
+            std::set<std::string> values;
+            for (const Json& row : *rows)
+                if (kind_of(row) == Kind::kModel && row.contains(setting.field))
+                    values.insert(row[setting.field].dump());
+            if (values.size() > 1) {
+                varied.emplace_back(setting.field);
+                break;
+            }
+        }
+    return varied;
+}
+
+std::string model_name(const nlohmann::json& row, const std::vector<std::string>& settings) {
+    std::string name = fmt::format("{} {}", text_of(row, "backends"), text_of(row, "model_type"));
+    if (row.contains("n_layer")) name += fmt::format(", {} layers", field<int64_t>(row, "n_layer", 0));
+    if (row.contains("n_expert")) name += fmt::format(", {} experts", field<int64_t>(row, "n_expert", 0));
+    for (const Setting& setting : kSettings)
+        if (row.contains(setting.field) && std::find(settings.begin(), settings.end(), setting.field) != settings.end())
+            name +=
+                fmt::format(", {} {}", setting.name,
+                            row[setting.field].is_string() ? text_of(row, setting.field) : row[setting.field].dump());
+    name += ", " + model_test(row);
+    return text_of(row, "depth_rows") == "repeated" ? name + ", rows repeated" : name;
+}
+
+// Of a pipeline, what tests/isa/baseline.py compares, and what was spilled.
+std::vector<Figure> isa_figures_of(const nlohmann::json& row) {
+    std::vector<Figure> list;
+    for (const char* name : {"spilled", "registers", "waves", "code"})
+        if (row.contains(name) && row[name].is_number())
+            list.push_back({fmt::format("{} {} {}: {}", text_of(row, "backend"), text_of(row, "shader"),
+                                        text_of(row, "constants"), name),
+                            row[name].get<double>(), name, name != std::string_view("waves")});
+    return list;
+}
+
+// None of what was not measured: skipped, or wrong.
+std::vector<Figure> figures_of(const nlohmann::json& row, const std::vector<std::string>& settings) {
+    switch (*kind_of(row)) {
+        case Kind::kOps: {
+            const double us = field<double>(row, "median_us", 0);
+            if (us <= 0) return {};
+            const std::string numbers = text_of(row, "numbers");  // of bench shader --sweep
+            return {{fmt::format("{} {} {}{}", text_of(row, "backend"), text_of(row, "op"), text_of(row, "shape"),
+                                 numbers.empty() ? "" : ", " + numbers),
+                     us, "us", true}};
+        }
+        case Kind::kModel:
+            return {{model_name(row, settings), field<double>(row, "avg_ts", 0), "t/s", false}};
+        case Kind::kRoofline: {
+            const std::string unit = text_of(row, "unit");
+            const double bytes = field<double>(row, "bytes", 0);
+            return {{fmt::format("{} {}{}", text_of(row, "backend"), text_of(row, "what"),
+                                 bytes > 0 ? " " + binary_size(bytes) : ""),
+                     field<double>(row, "value", 0), unit, unit == "us"}};
+        }
+        case Kind::kIsa:
+            return isa_figures_of(row);
+        case Kind::kTune:
+            return {{fmt::format("{} {}, {:.0f} cases", text_of(row, "backend"), text_of(row, "number"),
+                                 field<double>(row, "cases", 0)),
+                     field<double>(row, "best_us", 0), "us", true}};
+    }
+    return {};
 }
 
 }  // namespace
@@ -74,6 +168,7 @@ std::optional<Kind> kind_of(const nlohmann::json& row) {
     if (row.contains("op") && row.contains("shape")) return Kind::kOps;
     if (row.contains("avg_ts") && row.contains("n_gen")) return Kind::kModel;
     if (row.contains("what") && row.contains("value")) return Kind::kRoofline;
+    if (row.contains("number") && row.contains("usual_us")) return Kind::kTune;
     return {};
 }
 
@@ -87,7 +182,7 @@ Result<std::vector<Json>> read_results(const std::filesystem::path& path) {
     std::vector<Json> rows;
     for (const nlohmann::json& row : document) {
         if (!kind_of(row))
-            return bad_input("results ({}): wanted rows of bench ops, model, roofline or isa, found {} at position {}",
+            return bad_input("results ({}): wanted rows that vkseek bench wrote, found {} at position {}",
                              path.string(), describe(row), rows.size());
         if (const char* name = missing_field(row))
             return bad_input("results ({}): wanted {} as -o json writes it, found {} at position {}", path.string(),
@@ -97,56 +192,40 @@ Result<std::vector<Json>> read_results(const std::filesystem::path& path) {
     return rows;
 }
 
-std::optional<Figure> figure_of(const nlohmann::json& row) {
-    switch (*kind_of(row)) {
-        case Kind::kOps: {
-            const double us = field<double>(row, "median_us", 0);
-            if (us <= 0) return {};
-            return Figure{fmt::format("{} {} {}", text_of(row, "backend"), text_of(row, "op"), text_of(row, "shape")),
-                          us, "us", true};
-        }
-        case Kind::kModel:
-            return Figure{
-                fmt::format("{} {} {}", text_of(row, "backends"), text_of(row, "model_type"), model_test(row)),
-                field<double>(row, "avg_ts", 0), "t/s", false};
-        case Kind::kRoofline: {
-            const std::string unit = text_of(row, "unit");
-            const double bytes = field<double>(row, "bytes", 0);
-            return Figure{fmt::format("{} {}{}", text_of(row, "backend"), text_of(row, "what"),
-                                      bytes > 0 ? " " + binary_size(bytes) : ""),
-                          field<double>(row, "value", 0), unit, unit == "us"};
-        }
-        case Kind::kIsa:
-            return {};
-    }
-    return {};
-}
-
 std::vector<Json> compare(const std::vector<Json>& a, const std::vector<Json>& b) {
     std::vector<Json> list;
     std::map<std::string, size_t> place;
+    const std::vector<std::string> settings = varied_settings(a, b);
     const auto add = [&](const std::vector<Json>& rows, const char* side) {
-        for (const Json& row : rows) {
-            const auto figure = figure_of(row);
-            if (!figure) continue;
-            const auto [it, fresh] = place.try_emplace(figure->what, list.size());
-            if (fresh)
-                list.push_back({{"what", figure->what},
-                                {"unit", figure->unit},
-                                {"a", nullptr},
-                                {"b", nullptr},
-                                {"speed", nullptr}});
-            Json& one = list[it->second];
-            one[side] = figure->value;
-            if (one["a"].is_null() || one["b"].is_null()) continue;
-            const double first = one["a"], second = one["b"];
-            const double ratio = figure->less_is_more ? first / second : second / first;
-            if (std::isfinite(ratio)) one["speed"] = ratio;
-        }
+        std::map<std::string, int> seen;
+        for (const Json& row : rows)
+            for (Figure& figure : figures_of(row, settings)) {
+                if (const int n = ++seen[figure.what]; n > 1) figure.what += fmt::format(" #{}", n);
+                const auto [it, fresh] = place.try_emplace(figure.what, list.size());
+                if (fresh)
+                    list.push_back({{"what", figure.what},
+                                    {"unit", figure.unit},
+                                    {"a", nullptr},
+                                    {"b", nullptr},
+                                    {"speed", nullptr}});
+                Json& one = list[it->second];
+                one[side] = figure.value;
+                if (one["a"].is_null() || one["b"].is_null()) continue;
+                const double first = one["a"], second = one["b"];
+                const double ratio = first == second       ? 1  // zeros, too
+                                     : figure.less_is_more ? first / second
+                                                           : second / first;
+                if (std::isfinite(ratio)) one["speed"] = ratio;
+            }
     };
     add(a, "a");
     add(b, "b");
     return list;
+}
+
+bool any_in_both(const std::vector<Json>& compared) {
+    return std::any_of(compared.begin(), compared.end(),
+                       [](const Json& row) { return !row["a"].is_null() && !row["b"].is_null(); });
 }
 
 TableLayout compare_table() {

@@ -11,7 +11,8 @@
 
 namespace vks::bench {
 
-enum class Kind { kOps, kModel, kRoofline, kIsa };
+// kOps: rows of bench shader, too.
+enum class Kind { kOps, kModel, kRoofline, kIsa, kTune };
 
 // Of a row, by the fields it has.
 std::optional<Kind> kind_of(const nlohmann::json& row);
@@ -19,21 +20,15 @@ std::optional<Kind> kind_of(const nlohmann::json& row);
 // The rows of a file: an array, all of whose elements are results. Errors name the file.
 Result<std::vector<nlohmann::ordered_json>> read_results(const std::filesystem::path& path);
 
-// What a row measured, the same in every run, and how fast that was.
-struct Figure {
-    std::string what;  // "cpu fp8_gemm T 8 up_proj 18432 x 7168"
-    double value = 0;
-    std::string unit;           // "us", "t/s", "GB/s"
-    bool less_is_more = false;  // a time
-};
-// Nothing for what was not measured: skipped, wrong, or only compiled (tests/isa/baseline.py compares those).
-std::optional<Figure> figure_of(const nlohmann::json& row);
-
 // A row for each figure of either run: {"what", "unit", "a", "b", "speed"}, where speed is b's over a's: above 1 is
-// faster. Nulls where one of them lacks it.
+// faster. Nulls where one of them lacks it, or has not measured it. What is met by: what was measured and on which
+// backend; of a model how it was run only where that varies within a run, so that two that differ in it can be
+// compared. Figures of one name meet in their order.
 std::vector<nlohmann::ordered_json> compare(const std::vector<nlohmann::ordered_json>& a,
                                             const std::vector<nlohmann::ordered_json>& b);
 TableLayout compare_table();
+// Whether anything was compared at all.
+bool any_in_both(const std::vector<nlohmann::ordered_json>& compared);
 // Those that got slower by more than `percent`, or that only the first run has.
 std::vector<std::string> slower(const std::vector<nlohmann::ordered_json>& compared, double percent);
 

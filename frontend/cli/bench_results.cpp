@@ -22,6 +22,8 @@ Status run_compare(const CompareArgs& args) {
     VKS_ASSIGN(const auto a, bench::read_results(args.a));
     VKS_ASSIGN(const auto b, bench::read_results(args.b));
     const auto rows = bench::compare(a, b);
+    if (!bench::any_in_both(rows))
+        return bad_input("comparison ({}, {}): wanted a row that both have, found none", args.a, args.b);
     bench::TablePrinter printer(bench::compare_table(), args.format);
     std::string text = printer.begin();
     for (const auto& row : rows) text += printer.row(row);
@@ -70,8 +72,8 @@ void add_bench_compare(CLI::App& bench, Action& action) {
 void add_bench_report(CLI::App& bench, Action& action) {
     const auto args = std::make_shared<ReportArgs>();
     CLI::App& app = add_command<ReportArgs>(bench, action, "report", "Results as one page of HTML", args, run_report);
-    add_arguments(app, "RESULTS", "RESULTS.json ...",
-                  "Files that -o json wrote: of ops, model, roofline and isa, together", args->results);
+    add_arguments(app, "RESULTS", "RESULTS.json ...", "Files that -o json wrote, of any subcommands, together",
+                  args->results);
     add_path(app, "-o,--output", "Output: the HTML file to write", args->out);
     add_path(app, "--before", "Results of an earlier run to compare with", args->before);
     add_text(app, "--title", "TEXT", "Title of the page", args->title);

@@ -151,6 +151,10 @@ TEST(BenchResults, CompareAndReport) {
     EXPECT_EQ(bench("compare", {dir / "a.json", dir / "b.json", "--fail-over", "60"}).status, 0);
     EXPECT_EQ(bench("compare", {dir / "a.json", dir / "none.json"}).status, 3);
     EXPECT_EQ(bench("compare", {dir / "a.json"}).status, 2);
+    write_bytes(dir / "none.json", "[]");
+    const Ran nothing = bench("compare", {dir / "a.json", dir / "none.json"});
+    EXPECT_EQ(nothing.status, 3);
+    EXPECT_NE(nothing.err.find("wanted a row that both have, found none"), std::string::npos) << nothing.err;
 
     ASSERT_EQ(bench("report", {dir / "a.json", "--before", dir / "b.json", "-o", dir / "r.html"}).status, 0);
     const std::string page = read_bytes(dir / "r.html");
@@ -158,6 +162,29 @@ TEST(BenchResults, CompareAndReport) {
     EXPECT_NE(page.find("Compared with before"), std::string::npos);
     EXPECT_EQ(bench("report", {dir / "a.json"}).status, 2);
     EXPECT_EQ(bench("report", {dir / "a.json", "-o", dir / "no/r.html"}).status, 3);
+}
+
+// What bench shader --sweep writes: rows that differ in `numbers` only, the fastest first.
+TEST(BenchResults, ASlowerCombinationOfASweepIsFound) {
+    const TempDir dir;
+    auto rows = nlohmann::json::array();
+    for (const int n : {8, 16, 4})
+        rows.push_back({{"op", "rms_norm"},
+                        {"backend", "vulkan:0"},
+                        {"shape", "T 8"},
+                        {"numbers", "WORKGROUP=" + std::to_string(n)},
+                        {"median_us", 10.0 + n},
+                        {"gb_s", 1.0},
+                        {"gflop_s", 1.0},
+                        {"bytes", 1.0},
+                        {"flops", 1.0}});
+    write_bytes(dir / "a.json", rows.dump());
+    rows[0]["median_us"] = 180.0;
+    write_bytes(dir / "b.json", rows.dump());
+    const Ran slower = bench("compare", {dir / "a.json", dir / "b.json", "--fail-over", "5"});
+    EXPECT_EQ(slower.status, 5);
+    EXPECT_NE(slower.err.find("found 1 of 3, first \"vulkan:0 rms_norm T 8, WORKGROUP=8\""), std::string::npos)
+        << slower.err;
 }
 
 }  // namespace

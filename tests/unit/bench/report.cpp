@@ -41,7 +41,7 @@ TEST(Results, ComparedBySpeedWhateverTheUnit) {
     const auto rows =
         compare({op("a", 100), op("b", 100), model(10), roof("submit", nullptr, 2, "us"), op("gone", 1)},
                 {op("a", 50), op("b", 125), model(5), roof("submit", nullptr, 2, "us"), skipped("c"), program("gemm")});
-    ASSERT_EQ(rows.size(), 5u);
+    ASSERT_EQ(rows.size(), 9u);  // of the pipeline four figures
     EXPECT_EQ(rows[0]["speed"], 2.0);
     EXPECT_EQ(rows[1]["speed"], 0.8);
     EXPECT_EQ(rows[2]["speed"], 0.5);
@@ -50,6 +50,61 @@ TEST(Results, ComparedBySpeedWhateverTheUnit) {
     EXPECT_EQ(slower(rows, 10).size(), 3u);  // b, the model, and what is gone
     EXPECT_EQ(slower(rows, 30).size(), 2u);
     EXPECT_EQ(slower(rows, 60).size(), 1u);
+}
+
+Json with(Json row, const Json& more) {
+    row.update(more);
+    return row;
+}
+
+// One row of each for each of the other's.
+void expect_speeds(const std::vector<Json>& a, const std::vector<Json>& b, const std::vector<double>& speeds) {
+    const auto rows = compare(a, b);
+    ASSERT_EQ(rows.size(), speeds.size()) << Json(rows).dump();
+    for (size_t i = 0; i < rows.size(); ++i) EXPECT_EQ(rows[i]["speed"], speeds[i]) << rows[i];
+}
+
+TEST(Results, RowsOfOneFileAreToldApart) {
+    const auto swept = [](const char* numbers, double us) { return with(op("T 1", us), {{"numbers", numbers}}); };
+    expect_speeds({swept("ROWS=2", 10), swept("ROWS=4", 20)}, {swept("ROWS=4", 20), swept("ROWS=2", 100)}, {0.1, 1});
+    for (const char* field : {"n_threads", "n_layer", "n_expert", "n_batch"})
+        expect_speeds({with(model(10), {{field, 1}}), with(model(20), {{field, 2}})},
+                      {with(model(1), {{field, 1}}), with(model(20), {{field, 2}})}, {0.1, 1});
+    for (const auto& [field, values] : {std::pair{"type_k", std::pair{"f32", "bf16"}},
+                                        {"depth_rows", {"repeated", "computed"}},
+                                        {"routing", {"coincide", "independent"}}})
+        expect_speeds({with(model(10), {{field, values.first}}), with(model(20), {{field, values.second}})},
+                      {with(model(1), {{field, values.first}}), with(model(20), {{field, values.second}})}, {0.1, 1});
+    expect_speeds({op("a", 1), op("a", 10)}, {op("a", 1), op("a", 100)}, {1, 0.1});  // in their order
+}
+
+TEST(Results, RowsMeetWhateverIsCompared) {
+    expect_speeds({with(op("a", 10), {{"device", "one"}, {"variant", "plain"}})}, {op("a", 5)}, {2});
+    expect_speeds({with(model(10), {{"n_threads", 1}, {"type_k", "f32"}, {"build_commit", "x"}, {"cpu_info", "y"}})},
+                  {with(model(20), {{"n_threads", 2}, {"type_k", "bf16"}, {"build_commit", "z"}})}, {2});
+    EXPECT_TRUE(any_in_both(compare({op("a", 1)}, {op("a", 1), op("b", 1)})));
+    EXPECT_FALSE(any_in_both(compare({op("a", 1), skipped("b")}, {op("b", 1)})));
+}
+
+TEST(Results, OfPipelinesWhatTheyTake) {
+    const auto rows = compare({program("gemm")}, {with(program("gemm"), {{"spilled", 99}, {"waves", 16}})});
+    ASSERT_EQ(rows.size(), 4u);
+    EXPECT_EQ(slower(rows, 1), (std::vector<std::string>{"navi31 gemm 64 X=2: spilled", "navi31 gemm 64 X=2: waves"}));
+    EXPECT_TRUE(slower(compare({program("gemm")}, {program("gemm")}), 0).empty());
+}
+
+TEST(Results, NumbersThatWereChosen) {
+    const auto number = [](double us) -> Json {
+        return {{"backend", "vulkan:0"}, {"number", "gemm.few1.ROWS"},
+                {"chosen", nullptr},     {"cases", 4},
+                {"usual_us", 20.0},      {"best_us", us}};
+    };
+    const test::TempDir dir;
+    test::write_bytes(dir / "tune", Json({number(10)}).dump());
+    const auto read = read_results(dir / "tune");
+    ASSERT_TRUE(read) << read.error().text;
+    expect_speeds(*read, {number(20)}, {0.5});
+    EXPECT_NE(report_page(*read, {}, "").find("gemm.few1.ROWS"), std::string::npos);
 }
 
 TEST(Results, ReadFromFiles) {
