@@ -12,6 +12,7 @@
 #include <cstring>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "backend/base/bad_input.h"
@@ -217,12 +218,15 @@ Status write_config(const fs::path& in, const fs::path& out) {
     return write_text(out / "config.json", config.dump(2) + "\n");
 }
 
-// `out` with links followed, so that what is renamed to it replaces the folder itself.
+// `out` with links followed: a new folder takes the name's place, not a link's.
 Result<fs::path> resolve_target(const fs::path& out) {
     std::error_code error;
     fs::path target = fs::absolute(out, error);
     if (!error) target = fs::weakly_canonical(target, error);
     if (!error && !target.has_filename()) target = target.parent_path();
+    std::error_code absent;
+    if (!error && fs::is_symlink(target, absent))  // its end would have been followed
+        return bad_input("output ({}): wanted an empty folder or none, found a link to nothing", out.string());
     if (!error && fs::exists(target, error) && !fs::is_empty(target, error) && !error) {
         return bad_input("output ({}): wanted an empty folder or none, found {}", out.string(),
                          fs::is_directory(target, error) ? "files in it" : "a file");
@@ -235,25 +239,81 @@ Result<fs::path> resolve_target(const fs::path& out) {
     return target;
 }
 
-// A new folder beside `target`, on the same file system.
-Result<fs::path> make_temporary(const fs::path& target) {
-    for (int i = 0;; ++i) {
-        fs::path dir = fmt::format("{}.{}-{}.tmp", target.string(), getpid(), i);
+// Where files are until all of them are there: a folder that is there stays the one it is, with its mode, and may be a
+// file system of its own; of a new one the name appears at the end.
+class Staging {
+public:
+    static Result<Staging> make(const fs::path& target) {
         std::error_code error;
-        if (fs::create_directory(dir, error)) return dir;
-        if (error) return bad_input("output ({}): wanted to make it, found: {}", target.string(), error.message());
+        const bool inside = fs::exists(target, error);
+        const std::string prefix = target.string() + (inside ? "/quantize." : ".");
+        for (int i = 0;; ++i) {
+            fs::path dir = fmt::format("{}{}-{}.tmp", prefix, getpid(), i);
+            if (fs::create_directory(dir, error)) return Staging(target, dir, inside);
+            if (error) return bad_input("output ({}): wanted to make it, found: {}", target.string(), error.message());
+        }
     }
-}
+    Staging(Staging&& other) noexcept
+        : target_(other.target_), dir_(std::exchange(other.dir_, {})), inside_(other.inside_) {}
+    Staging& operator=(Staging&&) = delete;
+    ~Staging() {
+        std::error_code ignored;
+        if (!dir_.empty()) fs::remove_all(dir_, ignored);
+    }
+    const fs::path& dir() const { return dir_; }
 
-Result<QuantizeSummary> write_all(const QuantizeOptions& options, const Checkpoint& checkpoint, const fs::path& dir,
-                                  const fs::path& target) {
-    Job job(options, checkpoint, dir);
-    VKS_TRY(copy_small_files(options.in, dir));
-    VKS_TRY(write_config(options.in, dir));
+    Status finish() {
+        if (inside_) VKS_TRY(move_up());
+        std::error_code error;
+        if (inside_) {
+            fs::remove(dir_, error);
+        } else {
+            fs::rename(dir_, target_, error);
+        }
+        if (error) return not_there(error);
+        dir_.clear();
+        return {};
+    }
+
+private:
+    Staging(fs::path target, fs::path dir, bool inside)
+        : target_(std::move(target)), dir_(std::move(dir)), inside_(inside) {}
+
+    Error not_there(const std::error_code& error) const {
+        return bad_input("output ({}): wanted to put it there, found: {}", target_.string(), error.message());
+    }
+
+    // config.json last: without it a folder is no model.
+    Status move_up() const {
+        std::error_code error;
+        std::vector<fs::path> names;
+        for (const auto& entry : fs::directory_iterator(dir_, error)) names.push_back(entry.path().filename());
+        std::ranges::stable_partition(names, [](const fs::path& name) { return name != "config.json"; });
+        for (const auto& entry : fs::directory_iterator(target_, error))
+            if (entry.path() != dir_)
+                return bad_input("output ({}): wanted it still empty, found {}", target_.string(),
+                                 quote(entry.path().filename().string()));
+        if (error) return not_there(error);
+        for (size_t i = 0; i < names.size(); ++i) {
+            fs::rename(dir_ / names[i], target_ / names[i], error);
+            if (!error) continue;
+            std::error_code ignored;
+            for (size_t moved = 0; moved < i; ++moved) fs::remove(target_ / names[moved], ignored);
+            return not_there(error);
+        }
+        return {};
+    }
+
+    fs::path target_, dir_;
+    bool inside_ = false;
+};
+
+Result<QuantizeSummary> write_all(const QuantizeOptions& options, const Checkpoint& checkpoint, Staging& staging) {
+    Job job(options, checkpoint, staging.dir());
+    VKS_TRY(copy_small_files(options.in, staging.dir()));
+    VKS_TRY(write_config(options.in, staging.dir()));
     VKS_ASSIGN(const QuantizeSummary summary, job.run());
-    std::error_code error;
-    fs::rename(dir, target, error);
-    if (error) return bad_input("output ({}): wanted to put it there, found: {}", target.string(), error.message());
+    VKS_TRY(staging.finish());
     return summary;
 }
 
@@ -291,11 +351,8 @@ Result<QuantizeSummary> quantize(const QuantizeOptions& options) {
         return bad_input("quantization_config ({}): wanted a model that isn't quantised yet, found FP8",
                          (options.in / "config.json").string());
     }
-    VKS_ASSIGN(const fs::path dir, make_temporary(target));
-    auto summary = write_all(options, checkpoint, dir, target);
-    std::error_code ignored;
-    if (!summary) fs::remove_all(dir, ignored);
-    return summary;
+    VKS_ASSIGN(Staging staging, Staging::make(target));
+    return write_all(options, checkpoint, staging);
 }
 
 }  // namespace vks

@@ -38,8 +38,9 @@ struct QuantizeSummary {
 
 // Quantises the weights that are FP8 in the release: the projections of attention, dense layers and experts, MTP
 // modules' too. Router, norms, embeddings, heads, biases and eh_proj keep their bytes; config.json its other fields.
-// Memory: a row of blocks a thread. `out` appears when it is complete. Errors: `out` is not empty, the model is FP8
-// already, a weight is not finite, a file shrinks meanwhile, whatever the file system says; `out` is as before then.
+// Memory: a row of blocks a thread. `out` appears when it is complete; one that is there holds a folder quantize.*.tmp
+// until then, and gets config.json last. Errors: `out` is not empty, or a link to nothing, the model is FP8 already, a
+// weight is not finite, a file shrinks meanwhile, whatever the file system says; `out` is as before then.
 Result<QuantizeSummary> quantize(const QuantizeOptions& options);
 
 }  // namespace vks

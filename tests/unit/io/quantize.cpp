@@ -2,6 +2,7 @@
 #include "frontend/io/quantize.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <bit>
@@ -277,6 +278,10 @@ TEST(Quantize, RefusesAndLeavesNothing) {
         EXPECT_NE(failure(nano(in, dir / out)).find("wanted an empty folder or none"), std::string::npos) << out;
     }
     EXPECT_NE(failure(nano(in, dir / "none/out")).find("No such file"), std::string::npos);
+    fs::create_symlink("nowhere", dir / "link");
+    for (const char* out : {"link", "link/"})
+        EXPECT_NE(failure(nano(in, dir / out)).find("found a link to nothing"), std::string::npos) << out;
+    fs::remove(dir / "link");
     std::atomic<bool> interrupted{true};
     QuantizeOptions options = nano(in, dir / "out");
     options.interrupted = &interrupted;
@@ -299,6 +304,44 @@ TEST(Quantize, RefusesAndLeavesNothing) {
               std::string::npos)
         << nan;
     EXPECT_EQ(listing(dir.path()), (std::vector<std::string>{"file", "full", "in"}));
+    fs::create_directory(dir / "empty");
+    failure(nano(in, dir / "empty"));
+    EXPECT_TRUE(fs::is_empty(dir / "empty"));
+}
+
+// It may be a mount point, a shell's current folder, one with a mode that somebody chose: it is filled, not replaced.
+TEST(Quantize, AFolderThatIsThereStaysItself) {
+    const TempDir dir;
+    const fs::path in = test::data("nano-bf16/checkpoint"), out = dir / "out";
+    fs::create_directory(out);
+    fs::permissions(out, fs::perms::owner_all | fs::perms::group_all);
+    fs::create_symlink(out, dir / "link");
+    struct stat before {
+    }, after{};
+    ASSERT_EQ(stat(out.c_str(), &before), 0);
+    QuantizeOptions options = nano(in, dir / "link");
+    options.progress = [&](uint64_t, uint64_t) {
+        EXPECT_EQ(listing(dir.path()), (std::vector<std::string>{"link", "out"}));  // nothing beside it
+        EXPECT_FALSE(Checkpoint::open(out));
+    };
+    const auto summary = quantize(options);
+    ASSERT_TRUE(summary) << summary.error().text;
+    ASSERT_EQ(stat(out.c_str(), &after), 0);
+    EXPECT_EQ(before.st_ino, after.st_ino);
+    EXPECT_EQ(before.st_mode, after.st_mode);
+    EXPECT_EQ(listing(out), (std::vector<std::string>{"config.json", "generation_config.json", "model.safetensors",
+                                                      "tokenizer.json", "tokenizer_config.json"}));
+    EXPECT_TRUE(Checkpoint::open(out));
+}
+
+TEST(Quantize, OthersFilesAreLeftAlone) {
+    const TempDir dir;
+    fs::create_directory(dir / "out");
+    QuantizeOptions options = nano(test::data("nano-bf16/checkpoint"), dir / "out");
+    options.progress = [&](uint64_t, uint64_t) { test::write_bytes(dir / "out/model.safetensors", "theirs"); };
+    EXPECT_NE(failure(options).find("wanted it still empty, found \"model.safetensors\""), std::string::npos);
+    EXPECT_EQ(listing(dir / "out"), std::vector<std::string>{"model.safetensors"});
+    EXPECT_EQ(test::read_bytes(dir / "out/model.safetensors"), "theirs");
 }
 
 }  // namespace
