@@ -191,18 +191,19 @@ std::optional<Roofline> kept_roofline(const std::string& device, const std::stri
 
 Status keep_roofline(const Roofline& roofline) {
     const std::filesystem::path path = roofline_path(roofline.device, roofline.driver);
-    std::error_code ignored;
+    if (path.empty())
+        return bad_input("roofline (XDG_CACHE_HOME, HOME): wanted a folder to keep it in, found neither set");
+    std::error_code error, ignored;
     std::filesystem::create_directories(path.parent_path(), ignored);
     std::filesystem::path fresh = path;
     fresh += ".new";
     std::ofstream file(fresh);
     file << roofline_json(roofline).dump(2, ' ', false, Json::error_handler_t::replace) << "\n";
     file.close();
-    std::error_code error;
     if (file) std::filesystem::rename(fresh, path, error);
-    if (!file || error)
-        return bad_input("roofline ({}): wanted a file that can be written", path.empty() ? "~/.cache" : path.string());
-    return {};
+    if (file && !error) return {};
+    std::filesystem::remove(fresh, ignored);
+    return bad_input("roofline ({}): wanted a file that can be written", path.string());
 }
 
 Result<Roofline> roofline_of(conformance::Target& target) {

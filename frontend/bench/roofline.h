@@ -44,6 +44,7 @@ Result<Roofline> measure_roofline(conformance::Target& target);
 
 // What was kept for this device and driver; nothing if it wasn't, or can't be read.
 std::optional<Roofline> kept_roofline(const std::string& device, const std::string& driver);
+// Error: there is no place for it, or none that can be written; then nothing is.
 Status keep_roofline(const Roofline& roofline);
 // Below cache_dir(); empty where there is none.
 std::filesystem::path roofline_path(const std::string& device, const std::string& driver);

@@ -75,6 +75,9 @@ vks_status keep(vks_device* device, const vks_number* numbers, uint64_t count, v
     return guarded(error, [&] {
         if (!device || (count != 0 && !numbers)) throw Failure(VKS_INVALID, "found a null argument");
         const std::filesystem::path path = path_of(device->gpu);
+        if (path.empty())
+            throw Failure(VKS_INTERNAL,
+                          "numbers (XDG_CACHE_HOME, HOME): wanted a folder to keep them in, found neither set");
         std::filesystem::path fresh = path;
         fresh += ".new";
         std::error_code failed;
@@ -86,8 +89,10 @@ vks_status keep(vks_device* device, const vks_number* numbers, uint64_t count, v
                  << numbers[i].value << '\n';
         file.close();
         if (file) std::filesystem::rename(fresh, path, failed);
-        if (!file || failed)
+        if (!file || failed) {
+            std::filesystem::remove(fresh, failed);
             throw Failure(VKS_INTERNAL, "numbers (" + path.string() + "): wanted a file that can be written");
+        }
         return vks_status{VKS_OK};
     });
 }

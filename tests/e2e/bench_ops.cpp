@@ -136,6 +136,28 @@ TEST(BenchRoofline, GivesEveryFigureAndKeepsIt) {
     EXPECT_FALSE(std::filesystem::is_empty(cache / "vkseek/roofline"));
 }
 
+// Nowhere to keep it: it is shown all the same, and nothing is written anywhere else.
+TEST(BenchRoofline, ShowsWhatItCannotKeep) {
+    const TempDir dir;
+    write_bytes(dir / "file", "");
+    const auto in_dir = [&](const std::string& environment) {
+        RunOptions run;
+        run.program = "/bin/sh";
+        const Ran ran = run_program(
+            {"-c", "cd \"$0\" && " + environment + " exec \"$1\" bench roofline --backend cpu --threads 1 -o json",
+             dir.path(), VKS_PROGRAM},
+            run);
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        EXPECT_FALSE(nlohmann::json::parse(ran.out, nullptr, false).empty()) << ran.out;
+        EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir.path()), {}), 1);
+        return ran.err;
+    };
+    EXPECT_EQ(in_dir("unset HOME XDG_CACHE_HOME;"),
+              "vkseek: roofline (XDG_CACHE_HOME, HOME): wanted a folder to keep it in, found neither set\n");
+    EXPECT_NE(in_dir("export XDG_CACHE_HOME=\"$0/file\";").find("wanted a file that can be written"),
+              std::string::npos);
+}
+
 TEST(BenchResults, CompareAndReport) {
     const TempDir dir;
     const std::string now = small_results();
