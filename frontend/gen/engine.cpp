@@ -60,6 +60,7 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     engine->inv_freq_ = rope_inv_freq(config);
     engine->registry_ = &registry;
     engine->placement_ = engine->options_.placement;
+    VKS_TRY(engine->check_caps());
     VKS_TRY(engine->make_checker());
     engine->executor_ = std::make_unique<Executor>(trace, engine->checker_.get());
     VKS_TRY(engine->make_parts());
@@ -67,7 +68,6 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     engine->plans_ = std::make_unique<PlanSet>();
     VKS_TRY(engine->plans_->make(std::move(requests)));
     engine->row_bits_ = engine->find_row_bits();
-    VKS_TRY(engine->check_caps());
     // What the host has, or its control group.
     const auto host = registry.select("cpu");
     if (host && engine->options_.memory.empty())

@@ -8,7 +8,7 @@
 
 namespace vks {
 
-// The open device that a cap's name means; null where this run has none.
+// The open device that a cap's name means; null where no placement came to it yet.
 Device* Engine::capped(const std::string& name) const {
     const auto entries = registry_->select(name);
     return entries ? entries->front()->device.get() : nullptr;
@@ -47,11 +47,10 @@ Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
 }
 
 Status Engine::check_caps() const {
-    for (const auto& [name, cap] : options_.memory) {
-        const Device* device = capped(name);
-        if (device != nullptr && plans_->knows(*device)) continue;
-        return Error{Code::kUsage, fmt::format("memory (--memory): wanted a device of this run, found {}", name)};
-    }
+    for (const auto& [name, cap] : options_.memory)
+        if (!registry_->select(name))
+            return Error{Code::kUsage,
+                         fmt::format("memory (--memory): wanted a device that can be used, found {}", name)};
     return {};
 }
 

@@ -158,7 +158,7 @@ TEST(MemoryCap, CountsCopiesOfUnalignedWeights) {
 TEST(MemoryCap, SaysWhatItCannotDo) {
     const Ran unknown = run_program({"generate", "-p", "x", "--backend", "cpu", "--memory", "vulkan:7=1G"});
     EXPECT_EQ(unknown.status, 2);
-    EXPECT_EQ(unknown.err, "vkseek: memory (--memory): wanted a device of this run, found vulkan:7\n");
+    EXPECT_EQ(unknown.err, "vkseek: memory (--memory): wanted a device that can be used, found vulkan:7\n");
     const Ran tight = run_program({"generate", "-p", "x", "-n", "2", "--backend", "cpu", "--memory", "cpu=1k"});
     EXPECT_EQ(tight.status, 0) << tight.err;
     EXPECT_NE(tight.err.find("memory (--memory cpu): wanted "), std::string::npos) << tight.err;

@@ -130,6 +130,17 @@ TEST(Swap, WarningsOfLaterPlansAreSaid) {
     EXPECT_EQ(ran.err.find(wanted, second + 1), std::string::npos) << ran.err;
 }
 
+// A cap is for a device that the run comes to later, too.
+TEST(Swap, ADeviceKeepsItsCapWhenItIsReached) {
+    const Options swap = {"-n", "8", "--swap", "2=remote,cpu"};
+    const auto whole = document(kNano, swap), capped = document(kNano, joined(swap, {"--memory", "remote=100k"}));
+    EXPECT_EQ(capped["ids"], whole["ids"]);
+    EXPECT_EQ(capped["swaps"].size(), 1U);
+    EXPECT_GT(whole["peak_bytes"]["remote:0"], 100'000);
+    EXPECT_GT(capped["peak_bytes"]["remote:0"], 0);
+    EXPECT_LE(capped["peak_bytes"]["remote:0"], 100'000);
+}
+
 // Drafts and sampling know nothing of where they run.
 TEST(Swap, WithDraftsAndSampling) {
     const Options sampled = {"-n", "40", "--temp", "1", "--seed", "3", "--chunk", "3"};
