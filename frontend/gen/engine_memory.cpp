@@ -42,6 +42,16 @@ Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
         const bool slots = slots_wanted_.second == 0 && options_.check == 0;
         VKS_ASSIGN(const uint64_t room, keep_within(pieces, *device, cap, slots, requests));
         if (room > 0) slots_wanted_ = {device, room};
+        const bool aside = std::ranges::any_of(requests, [&](const PlanRequest& request) {
+            const Preference& p = request.preference;
+            const auto away = p.away.find(device);
+            return !p.cheapest && p.order.front() == device && away != p.away.end() && away->second->everything;
+        });
+        if (aside)
+            warn(
+                fmt::format("memory (--memory {}): wanted room for caches, activations and a weight, found {} bytes: "
+                            "others do its work",
+                            name, cap));
     }
     return {};
 }

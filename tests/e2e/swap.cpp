@@ -141,6 +141,18 @@ TEST(Swap, ADeviceKeepsItsCapWhenItIsReached) {
     EXPECT_LE(capped["peak_bytes"]["remote:0"], 100'000);
 }
 
+// Of a device that was asked for, not of one that comes after another.
+TEST(Swap, ACapThatLeavesADeviceAsideIsSaid) {
+    const auto warnings = [](const char* backends) {
+        return generate(kNano, {"-n", "2", "--backend", backends, "--memory", "remote=1"}).err;
+    };
+    EXPECT_EQ(
+        warnings("remote"),
+        "vkseek: memory (--memory remote): wanted room for caches, activations and a weight, found 1 bytes: others "
+        "do its work\n");
+    EXPECT_EQ(warnings("cpu,remote"), "");
+}
+
 // Drafts and sampling know nothing of where they run.
 TEST(Swap, WithDraftsAndSampling) {
     const Options sampled = {"-n", "40", "--temp", "1", "--seed", "3", "--chunk", "3"};
