@@ -2,6 +2,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "backend/base/bad_input.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
 #include "frontend/cli/examine.h"
@@ -20,7 +21,6 @@ struct DoctorArgs {
 
 Result<ModelSize> size_of(const DoctorArgs& args) {
     if (args.shape) {
-        if (!args.common.model.empty()) return usage_error("model", "--shape", "a shape or a model", "both");
         VKS_ASSIGN(const ModelConfig config, named_shape(*args.shape));
         return model_size(*args.shape, config, nullptr);
     }
@@ -70,12 +70,20 @@ std::string report_text(const MachineReport& report) {
 }
 
 Status run_doctor(const DoctorArgs& args) {
-    VKS_ASSIGN(const ModelSize model, size_of(args));
+    if (args.shape && !args.common.model.empty()) return usage_error("model", "--shape", "a shape or a model", "both");
+    Result<ModelSize> model = size_of(args);
+    // Nobody asked for that one: the machine can be looked at without it.
+    const bool wanted = args.shape || !args.common.model.empty();
+    if (!model && wanted) return model.error();
     Registry registry(plugin_dirs(args.common.plugin_dirs));
     Progress progress("devices");
-    const MachineReport report =
-        examine(registry, model, [&](int64_t done, int64_t total) { progress.update(done, total); });
+    const std::optional<ModelSize> size = model ? std::optional(*model) : std::nullopt;
+    MachineReport report = examine(registry, size, [&](int64_t done, int64_t total) { progress.update(done, total); });
     progress.clear();
+    if (!model)
+        report.findings.push_back({VKS_FINDING_WARNING, "model", one_line(model.error().text),
+                                   "Point -m or VKSEEK_MODEL at a model's folder, or install again; no sizes were held "
+                                   "against the devices."});
     VKS_TRY(args.json ? write_json(report_json(report)) : write_stdout(report_text(report)));
     if (const std::string wrong = report.wrong(); !wrong.empty())
         return Error{Code::kMismatch, "known answers (doctor): wanted right ones, found wrong ones: " + wrong};

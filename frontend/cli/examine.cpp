@@ -113,7 +113,8 @@ void add_answers(DeviceReport& report, KnownAnswers& known, const DeviceEntry& e
     report.operators = std::move(answers.by_op);
 }
 
-DeviceReport about_device(Registry& registry, DeviceEntry& entry, const ModelSize& model, KnownAnswers& known) {
+DeviceReport about_device(Registry& registry, DeviceEntry& entry, const std::optional<ModelSize>& model,
+                          KnownAnswers& known) {
     DeviceReport report;
     report.id = entry.id;
     report.name = entry.info.name;
@@ -125,8 +126,10 @@ DeviceReport about_device(Registry& registry, DeviceEntry& entry, const ModelSiz
                                    "Mend what the findings above name; until then other devices do its work."});
         return report;
     }
-    report.findings.push_back(about_largest(entry.info, model));
-    report.findings.push_back(about_room(entry.info, model));
+    if (model) {
+        report.findings.push_back(about_largest(entry.info, *model));
+        report.findings.push_back(about_room(entry.info, *model));
+    }
     add_answers(report, known, entry);
     return report;
 }
@@ -165,7 +168,7 @@ std::string MachineReport::wrong() const {
     return list;
 }
 
-MachineReport examine(Registry& registry, const ModelSize& model,
+MachineReport examine(Registry& registry, const std::optional<ModelSize>& model,
                       const std::function<void(int64_t, int64_t)>& progress) {
     const vks_plugin* reference = nullptr;
     for (const auto& file : registry.plugins())

@@ -2,6 +2,7 @@
 #pragma once
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,8 +38,8 @@ struct MachineReport {
     std::string wrong() const;  // "rms_norm/1 on vulkan:0, ..."; empty: nothing
 };
 
-// `progress` is told how many devices have been looked at, of how many.
-MachineReport examine(Registry& registry, const ModelSize& model,
+// `progress` is told how many devices have been looked at, of how many. Without a model nothing is held against them.
+MachineReport examine(Registry& registry, const std::optional<ModelSize>& model,
                       const std::function<void(int64_t, int64_t)>& progress);
 
 }  // namespace vks

@@ -133,6 +133,22 @@ TEST(Doctor, WithoutPluginsThereIsNoDevice) {
     EXPECT_EQ(finding(none.report["machine"], "plugins")["grade"], "fault");
 }
 
+// A model that nobody named is no reason not to look at the machine.
+TEST(Doctor, WithoutAModelTheMachineIsExamined) {
+    RunOptions run;
+    run.env["VKSEEK_MODEL"] = "/nonexistent";
+    const Doctor none = doctor({"--plugin-dir", cpu_dir()}, run);
+    EXPECT_EQ(none.status, 0) << none.err;
+    EXPECT_EQ(none.err, "");
+    const auto model = finding(none.report["machine"], "model");
+    EXPECT_EQ(model["grade"], "warning");
+    EXPECT_EQ(model["text"], "model ($VKSEEK_MODEL: /nonexistent): wanted a directory, found nothing there");
+    const auto& cpu = none.device("cpu")["findings"];
+    EXPECT_EQ(finding(cpu, "known answers")["grade"], "ok");
+    for (const auto& f : cpu) EXPECT_FALSE(f["topic"] == "room" || f["topic"] == "largest tensor") << f;
+    EXPECT_EQ(doctor({"-m", "/nonexistent"}).status, 3);
+}
+
 TEST(Doctor, NamesRefusedPlugins) {
     const TempDir dir;
     write_bytes(dir / "libvkseek_broken.so", "no library");
