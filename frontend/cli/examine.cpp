@@ -79,6 +79,11 @@ Finding about_room(const vks_info& info, const ModelSize& model) {
     return {VKS_FINDING_WARNING, "room", text, "Leave the experts to the CPU: --op grouped_gemm=cpu."};
 }
 
+// What else computes what this one can't, or not rightly.
+std::string instead_of(const DeviceEntry& entry, const std::string& op) {
+    return entry.plugin->name != "cpu" ? fmt::format("--op {}=cpu", op) : fmt::format("--op {}=DEVICE, another", op);
+}
+
 void add_answers(DeviceReport& report, KnownAnswers& known, const DeviceEntry& entry) {
     auto answers = known.ask(*entry.plugin->table, entry.index);
     std::vector<std::string> good, elsewhere;
@@ -89,7 +94,8 @@ void add_answers(DeviceReport& report, KnownAnswers& known, const DeviceEntry& e
             report.findings.push_back(
                 {VKS_FINDING_FAULT, "known answers",
                  fmt::format("{} is wrong in {} of {} cases; {}", op, a.wrong, a.wrong + a.right, one_line(a.problem)),
-                 fmt::format("Keep it off this device (--op {}=cpu), update driver and plugin, and report it.", name)});
+                 fmt::format("Keep it off this device ({}), update {}, and report it.", instead_of(entry, name),
+                             entry.plugin->name != "cpu" ? "driver and plugin" : "or reinstall the plugin")});
         } else if (a.right > 0) {
             good.push_back(name);
             cases += a.right;
@@ -106,9 +112,11 @@ void add_answers(DeviceReport& report, KnownAnswers& known, const DeviceEntry& e
         report.findings.push_back({VKS_FINDING_FAULT, "known answers", one_line(answers.problem),
                                    "Leave the device out (--backend), and update its driver and plugin."});
     } else if (!elsewhere.empty()) {
-        report.findings.push_back({VKS_FINDING_NOTE, "known answers",
-                                   fmt::format("not offered here: {}", fmt::join(elsewhere, " ")),
-                                   "Name a second backend that has them, such as cpu, after this one."});
+        report.findings.push_back(
+            {VKS_FINDING_NOTE, "known answers", fmt::format("not offered here: {}", fmt::join(elsewhere, " ")),
+             entry.plugin->name != "cpu"
+                 ? "Name a second backend that has them, such as cpu, after this one."
+                 : "Name a second backend that has them after this one, or reinstall the plugin."});
     }
     report.operators = std::move(answers.by_op);
 }

@@ -93,6 +93,27 @@ TEST(Doctor, NamesTheOperatorThatIsWrong) {
     EXPECT_EQ(ill.device("cpu")["operators"]["rms_norm/1"]["wrong"], 0);
 }
 
+// "remote" under the other's name: a CPU plugin that is wrong.
+TEST(Doctor, NobodyIsSentToTheCpuFromTheCpu) {
+    const TempDir dir;
+    std::string library = read_bytes(test_dir() / "libvkseek_remote.so");
+    const std::string_view name("\0remote\0", 8);
+    const size_t at = library.find(name);
+    ASSERT_NE(at, std::string::npos);
+    library.replace(at, name.size(), std::string_view("\0cpu\0te\0", 8));
+    write_bytes(dir / "libvkseek_cpu.so", library);
+    RunOptions run;
+    run.env["REMOTE_OPTIONS"] = "stray=add";
+    const Doctor ill = doctor({"--plugin-dir", dir.path()}, run);
+    EXPECT_EQ(ill.status, 5);
+    const auto fault = finding(ill.device("cpu:0")["findings"], "known answers");
+    EXPECT_EQ(fault["grade"], "fault");
+    EXPECT_EQ(fault["advice"].get<std::string>(),
+              "Keep it off this device (--op add=DEVICE, another), update or reinstall the plugin, and report it.");
+    for (const auto& f : ill.device("cpu:0")["findings"])
+        EXPECT_EQ(f["advice"].get<std::string>().find("such as cpu"), std::string::npos) << f;
+}
+
 TEST(Doctor, NoticesAnUnsteadyOperator) {
     RunOptions run = without_graphics();
     run.env["REMOTE_OPTIONS"] = "unsteady=add";
