@@ -74,12 +74,14 @@ Status run_bench_isa(const BenchIsaArgs& args) {
         VKS_TRY(show(gpu, rows));
     }
     if (args.gpus.empty()) {
-        Registry registry(plugin_dirs(args.common.plugin_dirs));
-        VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
-        for (const BenchDevice& device : devices) {
-            VKS_ASSIGN(const std::vector<Json> rows, rows_of_device(device));
-            VKS_TRY(show(device.id, rows));
-        }
+        return with_registry(args.common, [&](Registry& registry) -> Status {
+            VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
+            for (const BenchDevice& device : devices) {
+                VKS_ASSIGN(const std::vector<Json> rows, rows_of_device(device));
+                VKS_TRY(show(device.id, rows));
+            }
+            return table.end();
+        });
     }
     return table.end();
 }

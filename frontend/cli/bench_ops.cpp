@@ -119,10 +119,7 @@ Status measure_device(const BenchOpsArgs& args, const BenchDevice& device, const
     return {};
 }
 
-Status run_bench_ops(const BenchOpsArgs& args) {
-    VKS_TRY(check_rows(args));
-    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo"), "--shapes"));
-    Registry registry(plugin_dirs(args.common.plugin_dirs));
+Status measure_devices(const BenchOpsArgs& args, const ModelConfig& config, Registry& registry) {
     VKS_ASSIGN(const vks_plugin* reference, reference_plugin(registry));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
     const std::vector<bench::OpFamily> families = families_of(args, config);
@@ -141,6 +138,12 @@ Status run_bench_ops(const BenchOpsArgs& args) {
     if (summary.wrong == 0) return {};
     return Error{Code::kMismatch, fmt::format("operators (bench ops): wanted right results, found {} wrong; first {}",
                                               summary.wrong, summary.first)};
+}
+
+Status run_bench_ops(const BenchOpsArgs& args) {
+    VKS_TRY(check_rows(args));
+    VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo"), "--shapes"));
+    return with_registry(args.common, [&](Registry& registry) { return measure_devices(args, config, registry); });
 }
 
 }  // namespace

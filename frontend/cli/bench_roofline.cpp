@@ -16,11 +16,11 @@ struct BenchRooflineArgs {
     bench::Format format = bench::Format::kMarkdown;
 };
 
-Status run_bench_roofline(const BenchRooflineArgs& args) {
-    Registry registry(plugin_dirs(args.common.plugin_dirs));
+Status measure_devices(const BenchRooflineArgs& args, Registry& registry) {
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
     TableWriter table(bench::roofline_table(), args.format);
     const std::string options = args.common.threads ? fmt::format("threads={}", *args.common.threads) : "";
+    std::vector<std::string> not_kept;
     for (const BenchDevice& device : devices) {
         conformance::Target target(*device.plugin, device.index, options);
         if (!target.ok())
@@ -28,9 +28,15 @@ Status run_bench_roofline(const BenchRooflineArgs& args) {
                                                        conformance::describe(target.status, target.error))};
         VKS_ASSIGN(const bench::Roofline roofline, bench::measure_roofline(target));
         for (const auto& row : roofline_rows(roofline, device.id)) VKS_TRY(table.row(row));
-        if (const Status kept = bench::keep_roofline(roofline); !kept) log_line(LogLevel::kWarning, kept.error().text);
+        if (const Status kept = bench::keep_roofline(roofline); !kept) not_kept.push_back(kept.error().text);
     }
-    return table.end();
+    VKS_TRY(table.end());
+    for (const std::string& text : not_kept) log_line(LogLevel::kWarning, text);
+    return {};
+}
+
+Status run_bench_roofline(const BenchRooflineArgs& args) {
+    return with_registry(args.common, [&](Registry& registry) { return measure_devices(args, registry); });
 }
 
 }  // namespace

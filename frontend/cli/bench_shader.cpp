@@ -275,13 +275,7 @@ Result<std::vector<bench::OpFamily>> families_of(const BenchShaderArgs& args) {
     return families;
 }
 
-Status run_bench_shader(const BenchShaderArgs& args) {
-    if (std::any_of(args.rows.begin(), args.rows.end(), [](int64_t n) { return n <= 0; }))
-        return usage_error("rows", "--rows", "numbers above 0", "0");
-    VKS_ASSIGN(const std::vector<bench::OpFamily> families, families_of(args));
-    // Before anything is measured: mistakes are the most frequent result.
-    VKS_TRY(bench::compile_glsl(args.file, {include_dirs(args), {}}));
-    Registry registry(plugin_dirs(args.common.plugin_dirs));
+Status measure_devices(const BenchShaderArgs& args, const std::vector<bench::OpFamily>& families, Registry& registry) {
     VKS_ASSIGN(const vks_plugin* reference, reference_plugin(registry));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
     std::vector<std::unique_ptr<Session>> sessions;
@@ -298,6 +292,15 @@ Status run_bench_shader(const BenchShaderArgs& args) {
     if (args.watch) return watch(args, sessions);
     for (const auto& session : sessions) VKS_TRY(session->run());
     return {};
+}
+
+Status run_bench_shader(const BenchShaderArgs& args) {
+    if (std::any_of(args.rows.begin(), args.rows.end(), [](int64_t n) { return n <= 0; }))
+        return usage_error("rows", "--rows", "numbers above 0", "0");
+    VKS_ASSIGN(const std::vector<bench::OpFamily> families, families_of(args));
+    // Before anything is measured: mistakes are the most frequent result.
+    VKS_TRY(bench::compile_glsl(args.file, {include_dirs(args), {}}));
+    return with_registry(args.common, [&](Registry& registry) { return measure_devices(args, families, registry); });
 }
 
 }  // namespace

@@ -75,11 +75,10 @@ Status tune_device(const BenchTuneArgs& args, const BenchDevice& device, const v
     return args.dry ? Status{} : tuner.keep();
 }
 
-Status run_bench_tune(const BenchTuneArgs& args) {
+Status tune_devices(const BenchTuneArgs& args, Registry& registry) {
     if (std::any_of(args.rows.begin(), args.rows.end(), [](int64_t n) { return n <= 0; }))
         return usage_error("rows", "--rows", "numbers above 0", "0");
     VKS_ASSIGN(const ModelConfig config, named_shape(args.shapes.value_or("demo"), "--shapes"));
-    Registry registry(plugin_dirs(args.common.plugin_dirs));
     VKS_ASSIGN(const vks_plugin* reference, reference_plugin(registry));
     VKS_ASSIGN(const std::vector<BenchDevice> devices, bench_devices(registry, args.common.placement.backends));
     bench::OpCaseOptions options;
@@ -89,6 +88,10 @@ Status run_bench_tune(const BenchTuneArgs& args) {
     TableWriter table(tune_table(), args.format);
     for (const BenchDevice& device : devices) VKS_TRY(tune_device(args, device, *reference, families, table));
     return table.end();
+}
+
+Status run_bench_tune(const BenchTuneArgs& args) {
+    return with_registry(args.common, [&](Registry& registry) { return tune_devices(args, registry); });
 }
 
 }  // namespace

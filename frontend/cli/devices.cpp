@@ -56,8 +56,7 @@ std::string device_text(const DeviceEntry& entry, const std::string& why_not) {
     return text;
 }
 
-Status run_devices(const DevicesArgs& args) {
-    Registry registry(plugin_dirs(args.common.plugin_dirs));
+Status list_devices(const DevicesArgs& args, Registry& registry) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     std::string text;
     for (const auto& entry : registry.devices()) {
@@ -68,6 +67,10 @@ Status run_devices(const DevicesArgs& args) {
     if (args.json) return write_json(list);
     if (text.empty()) text = "no devices; vkseek plugins says which libraries there are\n";
     return write_stdout(text);
+}
+
+Status run_devices(const DevicesArgs& args) {
+    return with_registry(args.common, [&](Registry& registry) { return list_devices(args, registry); });
 }
 
 }  // namespace

@@ -80,6 +80,9 @@ Status run_doctor(const DoctorArgs& args) {
     const std::optional<ModelSize> size = model ? std::optional(*model) : std::nullopt;
     MachineReport report = examine(registry, size, [&](int64_t done, int64_t total) { progress.update(done, total); });
     progress.clear();
+    for (const std::string& text : plugin_path_warnings())
+        report.findings.push_back(
+            {VKS_FINDING_WARNING, "plugins", text, "Make the folder, or take it out of that list."});
     if (!model)
         report.findings.push_back({VKS_FINDING_WARNING, "model", one_line(model.error().text),
                                    "Point -m or VKSEEK_MODEL at a model's folder, or install again; no sizes were held "

@@ -151,6 +151,13 @@ std::vector<std::string> plugin_path_warnings() {
     return warnings;
 }
 
+Status with_registry(const CommonOptions& options, const std::function<Status(Registry&)>& work) {
+    Registry registry(plugin_dirs(options.plugin_dirs));
+    VKS_TRY(work(registry));
+    for (const std::string& warning : plugin_path_warnings()) log_line(LogLevel::kWarning, warning);
+    return {};
+}
+
 EngineOptions engine_options(const CommonOptions& options) {
     EngineOptions engine;
     engine.placement = options.placement;

@@ -1,6 +1,7 @@
 // The options that subcommands have in common, and what they mean for paths and the engine.
 #pragma once
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -50,6 +51,9 @@ void add_running_options(CLI::App& app, CommonOptions& options);
 Result<std::filesystem::path> model_dir(const CommonOptions& options, const std::string& argument = {});
 // A line for each folder of $VKSEEK_PLUGIN_PATH that isn't there: a warning, as it goes for every command.
 std::vector<std::string> plugin_path_warnings();
+// `work` on the plugins of --plugin-dir, $VKSEEK_PLUGIN_PATH and the program; where it succeeds, those warnings. For
+// commands that use devices without a Runtime.
+Status with_registry(const CommonOptions& options, const std::function<Status(Registry&)>& work);
 // What the options say to the engine; context, chunk and outputs are the subcommand's.
 EngineOptions engine_options(const CommonOptions& options);
 

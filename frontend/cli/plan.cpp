@@ -68,8 +68,7 @@ class Surveyor {
 public:
     Surveyor(const PlanArgs& args, PlanReport& report) : args_(args), report_(report) {}
 
-    Status run(const std::filesystem::path& file) {
-        Registry registry(plugin_dirs(args_.common.plugin_dirs));
+    Status run(const std::filesystem::path& file, Registry& registry) {
         VKS_ASSIGN(const std::vector<DeviceEntry*> hosts, registry.select("cpu"));
         std::optional<uint64_t> host_memory;
         for (const auto& [name, bytes] : args_.memory) {
@@ -151,7 +150,7 @@ private:
     unsigned host_threads_ = 1;
 };
 
-Status run_plan(const PlanArgs& args) {
+Status make_plan(const PlanArgs& args, Registry& registry) {
     VKS_ASSIGN(const Subject subject, subject_of(args));
     PlanReport report;
     report.config = &subject.config;
@@ -164,7 +163,7 @@ Status run_plan(const PlanArgs& args) {
     }
     report.work.chunk = args.chunk.value_or(512);
     report.work.kv_bytes_per_token = static_cast<uint64_t>(subject.stats.kv_bytes_per_token);
-    VKS_TRY(Surveyor(args, report).run(subject.file));
+    VKS_TRY(Surveyor(args, report).run(subject.file, registry));
     report.estimate = estimate(subject.config, subject.pieces, report.machine, report.work);
     for (size_t d = 0; d < report.machine.devices.size(); ++d) {
         Machine larger = report.machine;
@@ -173,6 +172,10 @@ Status run_plan(const PlanArgs& args) {
         report.gains.push_back({larger.devices[d].name, better.decode.tok_s});
     }
     return args.json ? write_json(plan_json(report)) : write_stdout(plan_text(report));
+}
+
+Status run_plan(const PlanArgs& args) {
+    return with_registry(args.common, [&](Registry& registry) { return make_plan(args, registry); });
 }
 
 void add_rates(CLI::App& app, const std::string& name, const std::string& unit, const std::string& help, double factor,

@@ -3,7 +3,6 @@
 #include <nlohmann/json.hpp>
 
 #include "backend/base/bad_input.h"
-#include "backend/base/log.h"
 #include "frontend/cli/commands.h"
 #include "frontend/cli/console.h"
 #include "frontend/cli/options.h"
@@ -56,9 +55,7 @@ std::string plugin_text(const PluginFile& file, const Devices& devices) {
     return text;
 }
 
-Status run_plugins(const PluginsArgs& args) {
-    const auto dirs = plugin_dirs(args.common.plugin_dirs);
-    Registry registry(dirs);
+Status list_plugins(const PluginsArgs& args, Registry& registry) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     std::string text;
     for (const auto& file : registry.plugins()) {
@@ -66,14 +63,17 @@ Status run_plugins(const PluginsArgs& args) {
         list.push_back(plugin_json(*file, devices));
         text += plugin_text(*file, devices);
     }
-    for (const std::string& warning : plugin_path_warnings()) log_line(LogLevel::kWarning, warning);
     if (args.json) return write_json(list);
     if (text.empty()) {
         text = "no plugin libraries in";
-        for (const auto& dir : dirs) text += " " + dir.string();
+        for (const auto& dir : plugin_dirs(args.common.plugin_dirs)) text += " " + dir.string();
         text += "\n";
     }
     return write_stdout(text);
+}
+
+Status run_plugins(const PluginsArgs& args) {
+    return with_registry(args.common, [&](Registry& registry) { return list_plugins(args, registry); });
 }
 
 }  // namespace

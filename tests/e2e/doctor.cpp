@@ -170,6 +170,18 @@ TEST(Doctor, WithoutAModelTheMachineIsExamined) {
     EXPECT_EQ(doctor({"-m", "/nonexistent"}).status, 3);
 }
 
+TEST(Doctor, NamesFoldersOfPluginsThatAreNotThere) {
+    RunOptions run;
+    run.env["VKSEEK_PLUGIN_PATH"] = "/nonexistent";
+    const Doctor well = doctor({"--plugin-dir", cpu_dir()}, run);
+    EXPECT_EQ(well.status, 0) << well.err;
+    EXPECT_EQ(well.err, "");
+    const auto& findings = well.report["machine"];
+    EXPECT_TRUE(std::any_of(findings.begin(), findings.end(), [](const auto& f) {
+        return f["text"] == "plugins ($VKSEEK_PLUGIN_PATH: /nonexistent): wanted a directory, found nothing there";
+    })) << findings;
+}
+
 TEST(Doctor, NamesRefusedPlugins) {
     const TempDir dir;
     write_bytes(dir / "libvkseek_broken.so", "no library");

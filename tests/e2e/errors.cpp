@@ -197,9 +197,16 @@ TEST(Errors, WhereModelAndPluginsAreIsWhereTheyWereSaidToBe) {
     run.env["VKSEEK_PLUGIN_PATH"] = "/nowhere:" + dir.path().string();
     const std::string warning =
         "vkseek: plugins ($VKSEEK_PLUGIN_PATH: /nowhere): wanted a directory, found nothing there\n";
-    const Ran plugins = run_program({"plugins", "--json"}, run);
-    EXPECT_EQ(plugins.status, 0);
-    EXPECT_EQ(plugins.err, warning);
+    for (const std::vector<std::string>& command : std::vector<std::vector<std::string>>{
+             {"plugins", "--json"},
+             {"devices", "--json"},
+             {"plan", demo, "--memory", "cpu=1G", "--bandwidth", "cpu=50"},
+             {"bench", "ops", "--backend", "cpu", "--op", "add", "--rows", "1", "-r", "1"}}) {
+        const Ran ran = run_program(command, run);
+        EXPECT_EQ(ran.status, 0) << command[0];
+        EXPECT_EQ(ran.err, warning) << command[0];
+    }
+    EXPECT_TRUE(failure(run_program({"bench", "ops", "--backend", "nonesuch"}, run), 4).starts_with("device"));
     const Ran generate = run_program({"generate", "-m", demo, "-p", "x", "-n", "2"}, run);
     EXPECT_EQ(generate.status, 0) << generate.err;
     EXPECT_TRUE(generate.err.starts_with(warning)) << generate.err;
