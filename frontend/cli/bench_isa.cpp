@@ -101,7 +101,7 @@ void add_bench_isa(CLI::App& bench, Action& action) {
                   return {};
               });
     add_path(app, "--save", "Folder: NAME.json of each, for tests/isa/baseline.py", args->save);
-    add_backend_option(app, args->common.placement, "Devices. Default: vulkan, all of that plugin");
+    add_backend_option(app, args->common.placement, "Devices. Default: vulkan, the first usable one");
     add_format_option(app, args->format);
     add_plugin_option(app, args->common);
     add_verbose_option(app, args->common);

@@ -337,7 +337,7 @@ void add_bench_shader(CLI::App& bench, Action& action) {
              args->shapes);
     add_counts(app, "--rows", "Rows: tokens in a step. Default 1,64", args->rows);
     add_integer(app, "-r,--repetitions", "Repetitions of each case. Default 5", args->repetitions, 1, 100000);
-    add_backend_option(app, args->common.placement, "Devices to measure. Default: vulkan, all of that plugin");
+    add_backend_option(app, args->common.placement, "Devices to measure. Default: vulkan, the first usable one");
     add_math_option(app, args->common);
     add_format_option(app, args->format);
     add_plugin_option(app, args->common);

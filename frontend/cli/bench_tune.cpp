@@ -107,7 +107,7 @@ void add_bench_tune(CLI::App& bench, Action& action) {
     add_counts(app, "--rows", "Rows: tokens in a step. Default 1,2,4,8,64", args->rows);
     add_integer(app, "-r,--repetitions", "Repetitions of each case. Default 5", args->repetitions, 1, 100000);
     add_flag(app, "--dry-run", "Measure and print, keep nothing", args->dry);
-    add_backend_option(app, args->common.placement, "Devices to tune. Default: vulkan, all of that plugin");
+    add_backend_option(app, args->common.placement, "Devices to tune. Default: vulkan, the first usable one");
     add_math_option(app, args->common);
     add_format_option(app, args->format);
     add_plugin_option(app, args->common);

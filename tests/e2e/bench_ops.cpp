@@ -96,6 +96,14 @@ TEST(BenchOps, WrongCommandLines) {
     EXPECT_EQ(bench("ops", {"--backend", "nonesuch"}).status, 4);
 }
 
+// A plugin's name means one device, as everywhere; several are named one by one.
+TEST(BenchOps, HelpSaysWhichDevicesAPluginsNameMeans) {
+    for (const char* what : {"shader", "isa", "tune"}) {
+        const std::string help = bench(what, {"--help"}).out;
+        EXPECT_NE(help.find("vulkan, the first usable"), std::string::npos) << help;
+    }
+}
+
 // Before anything was measured, whatever the format.
 TEST(BenchOutput, ARunThatFailsAtOnceWritesNothing) {
     for (const char* format : {"md", "csv", "json", "sql"})
