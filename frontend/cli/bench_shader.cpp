@@ -154,8 +154,8 @@ public:
     const std::string& problem() const { return bench_.problem(); }
     const std::set<fs::path>& files() const { return bench_.files(); }
 
-    // Every combination; of several, the fastest first. Error: kMismatch when a result is wrong.
-    Status run() {
+    // Every combination; of several, the fastest first. Error: kMismatch when a result is wrong, its row is there then.
+    Status run(TableWriter& table) {
         struct Tried {
             double seconds = 0;
             std::vector<Json> rows;
@@ -170,21 +170,38 @@ public:
                 one.seconds += result.given.seconds.empty() ? 1e9 : bench::best(result.given.seconds);
                 one.rows.push_back(row_of(result, id_, name_, numbers));
             }
+            if (args_.disassemble) VKS_TRY(add_disassembly(one.rows));
             tried.push_back(std::move(one));
         }
         std::stable_sort(tried.begin(), tried.end(),
                          [](const Tried& a, const Tried& b) { return a.seconds < b.seconds; });
-        bench::TablePrinter printer(shader_table(), args_.format);
-        std::string text = printer.begin();
         for (const Tried& one : tried)
-            for (const Json& row : one.rows) text += printer.row(row);
-        VKS_TRY(write_stdout(text + printer.end()));
+            for (const Json& row : one.rows) VKS_TRY(table.row(row));
         if (all.size() == 1) show_statistics(last);
-        if (args_.disassemble) VKS_TRY(disassemble());
         return verdict(tried.back().rows);
     }
 
+    // By variant, of the last run.
+    Status disassemble(std::map<std::string, std::string>& texts) const {
+        for (const auto& [shader, spirv] : bench_.compiled()) {
+            if (texts.contains(shader)) continue;
+            VKS_ASSIGN(texts[shader], bench::disassemble(spirv.words));
+        }
+        return {};
+    }
+
 private:
+    // In the rows' programs, as json and jsonl have it.
+    Status add_disassembly(std::vector<Json>& rows) const {
+        std::map<std::string, std::string> texts;
+        VKS_TRY(disassemble(texts));
+        for (Json& row : rows)
+            for (Json& program : row["programs"])
+                if (const auto it = texts.find(program["shader"]); it != texts.end())
+                    program["disassembly"] = it->second;
+        return {};
+    }
+
     static bench::ShaderBenchOptions options(const BenchShaderArgs& args) {
         bench::ShaderBenchOptions options;
         options.file = args.file;
@@ -196,14 +213,6 @@ private:
         // Whoever watches waits for the verdict: large cases are timed a little, small ones as often as ever.
         if (args.watch) options.ops.most_seconds = kWatched;
         return options;
-    }
-
-    Status disassemble() const {
-        for (const auto& [shader, spirv] : bench_.compiled()) {
-            VKS_ASSIGN(const std::string text, bench::disassemble(spirv.words));
-            VKS_TRY(write_stdout(fmt::format("; {}\n{}", shader, text)));
-        }
-        return {};
     }
 
     // The slowest combination's rows: wrong ones count as the slowest.
@@ -230,6 +239,24 @@ private:
     bench::ShaderBench bench_;
 };
 
+// Every device's rows in one table. Error: the first; where results are wrong, after all of them.
+Status run_once(const BenchShaderArgs& args, const std::vector<std::unique_ptr<Session>>& sessions) {
+    TableWriter table(shader_table(), args.format);
+    Status verdict;
+    for (const auto& session : sessions) {
+        const Status status = session->run(table);
+        if (!status && status.error().code != Code::kMismatch) return status;
+        if (verdict) verdict = status;
+    }
+    VKS_TRY(table.end());
+    if (args.disassemble && args.format == bench::Format::kMarkdown) {
+        std::map<std::string, std::string> texts;
+        for (const auto& session : sessions) VKS_TRY(session->disassemble(texts));
+        for (const auto& [shader, text] : texts) VKS_TRY(write_stdout(fmt::format("; {}\n{}", shader, text)));
+    }
+    return verdict;
+}
+
 using Times = std::map<fs::path, fs::file_time_type>;
 
 Times times_of(const std::set<fs::path>& files) {
@@ -247,10 +274,8 @@ Status watch(const BenchShaderArgs& args, std::vector<std::unique_ptr<Session>>&
         std::set<fs::path> files = {args.file};
         const Times before = times_of(files);
         Times seen;
-        for (const auto& session : sessions) {
-            if (Status status = session->run(); !status) write_stderr("vkseek: " + status.error().text + "\n");
-            files.insert(session->files().begin(), session->files().end());
-        }
+        if (Status status = run_once(args, sessions); !status) write_stderr("vkseek: " + status.error().text + "\n");
+        for (const auto& session : sessions) files.insert(session->files().begin(), session->files().end());
         seen = times_of(files);
         for (const auto& [file, time] : before) seen[file] = time;  // saved meanwhile: once more
         write_stderr(fmt::format("watching {} files\n", files.size()));
@@ -290,13 +315,14 @@ Status measure_devices(const BenchShaderArgs& args, const std::vector<bench::OpF
     if (sessions.empty())
         return Error{Code::kNoBackend, "device (--backend): wanted one whose plugin takes shaders, found none"};
     if (args.watch) return watch(args, sessions);
-    for (const auto& session : sessions) VKS_TRY(session->run());
-    return {};
+    return run_once(args, sessions);
 }
 
 Status run_bench_shader(const BenchShaderArgs& args) {
     if (std::any_of(args.rows.begin(), args.rows.end(), [](int64_t n) { return n <= 0; }))
         return usage_error("rows", "--rows", "numbers above 0", "0");
+    if (args.disassemble && (args.format == bench::Format::kCsv || args.format == bench::Format::kSql))
+        return usage_error("format", "-o", "md, json or jsonl with --disassemble", "another");
     VKS_ASSIGN(const std::vector<bench::OpFamily> families, families_of(args));
     // Before anything is measured: mistakes are the most frequent result.
     VKS_TRY(bench::compile_glsl(args.file, {include_dirs(args), {}}));
@@ -332,7 +358,8 @@ void add_bench_shader(CLI::App& bench, Action& action) {
                [args](const std::string& text) { return append_number(text, "--sweep", args->sweep); });
     add_flag(app, "--watch", "Again whenever a file of it is saved, until Ctrl-C", args->watch);
     add_flag(app, "--cold", "Flush caches before each repetition, as bench ops does", args->cold);
-    add_flag(app, "--disassemble", "Print the SPIR-V, too", args->disassemble);
+    add_flag(app, "--disassemble", "Print the SPIR-V, too: after the table, with json and jsonl under programs",
+             args->disassemble);
     add_text(app, "--shapes", "NAME|FILE", "Shapes of this model: demo (default), deepseek-v3, ... or a config.json",
              args->shapes);
     add_counts(app, "--rows", "Rows: tokens in a step. Default 1,64", args->rows);

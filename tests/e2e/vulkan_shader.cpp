@@ -3,7 +3,9 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "tests/support/run_program.h"
 #include "tests/support/temp_dir.h"
@@ -145,7 +147,33 @@ TEST(VulkanShader, TheDisassemblyFollows) {
     const TempDir dir;
     const Ran ran = bench_shader(edited(dir, "add.comp"), {"--disassemble"});
     EXPECT_EQ(ran.status, 0) << ran.err;
-    EXPECT_NE(ran.out.find("OpEntryPoint GLCompute"), std::string::npos);
+    const auto rows = nlohmann::json::parse(ran.out, nullptr, false);
+    ASSERT_TRUE(rows.is_array()) << ran.out;
+    for (const auto& row : rows)
+        EXPECT_NE(row["programs"][0]["disassembly"].get<std::string>().find("OpEntryPoint GLCompute"),
+                  std::string::npos);
+    const Ran people = bench_shader(dir / "add.comp", {"--disassemble", "-o", "md"});
+    EXPECT_NE(people.out.find("OpEntryPoint GLCompute"), std::string::npos);
+    EXPECT_EQ(bench_shader(dir / "add.comp", {"--disassemble", "-o", "csv"}).status, 2);
+}
+
+// Of as many as there are.
+TEST(VulkanShader, AllDevicesAreInOneDocument) {
+    const TempDir dir;
+    const auto list = nlohmann::json::parse(run_program({"devices", "--json"}).out);
+    std::string names;
+    size_t devices = 0;
+    for (const auto& device : list)
+        if (device["id"].get<std::string>().starts_with("vulkan") && device["usable"] == true) {
+            names += (names.empty() ? "" : ",") + device["id"].get<std::string>();
+            ++devices;
+        }
+    const auto rows = nlohmann::json::parse(
+        bench_shader(edited(dir, "add.comp"), {"--backend", names, "--rows", "2"}).out, nullptr, false);
+    ASSERT_TRUE(rows.is_array());
+    std::set<std::string> seen;
+    for (const auto& row : rows) seen.insert(row["backend"]);
+    EXPECT_EQ(seen.size(), devices);
 }
 
 // Right, then saved with a mistake, then right again.
