@@ -183,7 +183,7 @@ std::set<fs::path> dependencies(const std::string& text) {
 // By glslc, the same compiler as a program.
 Result<Spirv> compile(const fs::path& file, const GlslOptions& options) {
     VKS_TRY(read_file(file, kMaxShader));
-    VKS_ASSIGN(const TempFolder folder, TempFolder::make(fs::temp_directory_path()));
+    VKS_ASSIGN(const TempFolder folder, TempFolder::make());
     const fs::path made = folder.path() / "made.spv", listed = folder.path() / "made.d";
     std::vector<std::string> arguments = {"-fshader-stage=compute", "--target-env=vulkan1.2", "-O", "-g"};
     for (const fs::path& dir : options.include_dirs) arguments.push_back("-I" + dir.string());

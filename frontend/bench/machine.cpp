@@ -39,9 +39,13 @@ std::string utc_now() {
 }
 
 Result<TempFolder> TempFolder::make(const std::filesystem::path& parent) {
-    std::string name = (parent / "vkseek-bench-XXXXXX").string();
+    std::filesystem::path dir = parent;
+    std::error_code error;
+    if (dir.empty()) dir = std::filesystem::temp_directory_path(error);
+    if (error) return bad_input("folder ($TMPDIR): wanted one that is there, found: {}", error.message());
+    std::string name = (dir / "vkseek-bench-XXXXXX").string();
     if (mkdtemp(name.data())) return TempFolder(name);
-    return bad_input("folder ({}): wanted one that can be written to, found: {}", parent.string(),
+    return bad_input("folder ({}): wanted one that can be written to, found: {}", dir.string(),
                      std::strerror(errno));  // NOLINT(concurrency-mt-unsafe)
 }
 

@@ -15,10 +15,11 @@ uint64_t last_cache_bytes();
 // "2026-11-22T11:57:09Z"
 std::string utc_now();
 
-// A folder of its own below `parent`, gone with the object.
+// A folder of its own, gone with the object.
 class TempFolder {
 public:
-    static Result<TempFolder> make(const std::filesystem::path& parent);
+    // Without a parent: below $TMPDIR, or /tmp. Error: it isn't there, or can't be written to.
+    static Result<TempFolder> make(const std::filesystem::path& parent = {});
     TempFolder(TempFolder&& other) noexcept : path_(std::exchange(other.path_, {})) {}
     TempFolder& operator=(TempFolder&&) = delete;
     TempFolder(const TempFolder&) = delete;

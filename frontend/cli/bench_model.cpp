@@ -61,9 +61,7 @@ Result<Synthesised> synthesise(const BenchModelArgs& args, int64_t context, cons
     overrides.mtp = drafts > 0 ? std::max<int64_t>(1, shape.num_nextn_predict_layers) : 0;
     VKS_ASSIGN(options.config, override_shape(shape, overrides));
     options.config.max_position_embeddings = std::max(options.config.max_position_embeddings, context);
-    std::error_code ignored;
-    const auto parent = args.work_dir.empty() ? std::filesystem::temp_directory_path(ignored) : args.work_dir;
-    VKS_ASSIGN(bench::TempFolder folder, bench::TempFolder::make(parent));
+    VKS_ASSIGN(bench::TempFolder folder, bench::TempFolder::make(args.work_dir));
     options.out = folder.path();
     options.seed = static_cast<uint64_t>(args.seed.value_or(0));
     options.one_route = args.coincide;

@@ -49,6 +49,15 @@ TEST(BenchModel, JsonHasSamples) {
     EXPECT_EQ(rows[0]["backends"], "cpu");
 }
 
+// Not into whatever folder is the current one.
+TEST(BenchModel, AShapesWeightsHaveAPlace) {
+    RunOptions run;
+    run.env["TMPDIR"] = "/nonexistent";
+    const Ran ran = run_program({"bench", "model", "--shape", "demo", "-p", "1", "-n", "0", "--backend", "cpu"}, run);
+    EXPECT_EQ(ran.status, 3) << ran.err;
+    EXPECT_TRUE(ran.err.starts_with("vkseek: folder ($TMPDIR): wanted one that is there, found: ")) << ran.err;
+}
+
 TEST(BenchModel, SqlLoadsIntoSqlite) {
     const Ran ran = bench_model({"-m", VKS_DEMO_MODEL, "-p", "16", "-n", "4", "-o", "sql"});
     ASSERT_EQ(ran.status, 0) << ran.err;
