@@ -185,13 +185,13 @@ Result<std::vector<ShaderResult>> ShaderBench::run(const Numbers& numbers) {
         return Error{Code::kNoBackend,
                      fmt::format("shader ({}): wanted a shader {} in the programs of its operators, found none",
                                  options_.file.string(), options_.shader)};
-    for (const auto& [name, value] : numbers)
-        if (!taken_.contains(name))
-            return Error{Code::kUsage,
-                         fmt::format("number (--spec {}={}): wanted one that {} takes on this device, found it left "
-                                     "aside",
-                                     name, value, options_.shader)};
     return results;
+}
+
+std::optional<std::string> ShaderBench::left_aside() const {
+    for (const auto& [name, value] : numbers_)
+        if (!taken_.contains(name)) return name;
+    return {};
 }
 
 }  // namespace vks::bench

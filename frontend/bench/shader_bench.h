@@ -49,8 +49,10 @@ public:
     const std::string& problem() const { return bench_->problem(); }
 
     // Compiles the file as it is now and measures it with these numbers in the operators' place, in turn with the
-    // built-in without them. Errors: the source's; numbers that nothing takes; that no operator uses it.
+    // built-in without them. Errors: the source's; that no operator uses it.
     Result<std::vector<ShaderResult>> run(const Numbers& numbers);
+    // Of the last run's numbers the first that no program took: the results are of others then.
+    std::optional<std::string> left_aside() const;
     // That the last run was compiled from.
     const std::set<std::filesystem::path>& files() const { return files_; }
     // By variant: "gemm.subgroup".

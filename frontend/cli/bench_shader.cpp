@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "backend/base/bad_input.h"
+#include "backend/base/log.h"
 #include "backend/registry/loader.h"
 #include "frontend/bench/samples.h"
 #include "frontend/bench/shader_bench.h"
@@ -45,6 +46,11 @@ Status append_number(const std::string& text, std::string_view option, Sweep& sw
         return usage_error("number", option, "numbers above 0", quote(text, 80));
     sweep.emplace_back(pair.first, std::vector<uint32_t>(values.begin(), values.end()));
     return {};
+}
+
+// The built-in it takes the place of.
+std::string shader_of(const BenchShaderArgs& args) {
+    return args.as.value_or(fs::path(args.file).stem().string());
 }
 
 // Every combination, the first name's values changing slowest.
@@ -162,9 +168,17 @@ public:
         };
         std::vector<Tried> tried;
         std::vector<bench::ShaderResult> last;
+        left_aside_.clear();
         const auto all = combinations(args_);
         for (const bench::Numbers& numbers : all) {
-            VKS_ASSIGN(last, bench_.run(numbers));
+            VKS_ASSIGN(auto results, bench_.run(numbers));
+            if (const auto name = bench_.left_aside()) {
+                left_aside_.push_back(
+                    fmt::format("number ({} {}={}): wanted one that {} takes on {}, found it left aside",
+                                option_of(*name), *name, numbers.at(*name), shader_of(args_), id_));
+                continue;
+            }
+            last = std::move(results);
             Tried one;
             for (const bench::ShaderResult& result : last) {
                 one.seconds += result.given.seconds.empty() ? 1e9 : bench::best(result.given.seconds);
@@ -173,6 +187,7 @@ public:
             if (args_.disassemble) VKS_TRY(add_disassembly(one.rows));
             tried.push_back(std::move(one));
         }
+        if (tried.empty()) return Error{Code::kUsage, left_aside_.front()};
         std::stable_sort(tried.begin(), tried.end(),
                          [](const Tried& a, const Tried& b) { return a.seconds < b.seconds; });
         for (const Tried& one : tried)
@@ -180,6 +195,9 @@ public:
         if (all.size() == 1) show_statistics(last);
         return verdict(tried.back().rows);
     }
+
+    // A line for each combination of the last run that the device doesn't take.
+    const std::vector<std::string>& left_aside() const { return left_aside_; }
 
     // By variant, of the last run.
     Status disassemble(std::map<std::string, std::string>& texts) const {
@@ -205,7 +223,7 @@ private:
     static bench::ShaderBenchOptions options(const BenchShaderArgs& args) {
         bench::ShaderBenchOptions options;
         options.file = args.file;
-        options.shader = args.as.value_or(options.file.stem().string());
+        options.shader = shader_of(args);
         options.include_dirs = include_dirs(args);
         options.ops.rows = args.rows;
         options.ops.cold = args.cold;
@@ -233,8 +251,15 @@ private:
         return {};
     }
 
+    const char* option_of(const std::string& number) const {
+        const bool swept =
+            std::any_of(args_.sweep.begin(), args_.sweep.end(), [&](const auto& one) { return one.first == number; });
+        return swept ? "--sweep" : "--spec";
+    }
+
     const BenchShaderArgs& args_;
     std::string id_, name_;
+    std::vector<std::string> left_aside_;
     std::vector<bench::OpFamily> families_;
     bench::ShaderBench bench_;
 };
@@ -249,6 +274,9 @@ Status run_once(const BenchShaderArgs& args, const std::vector<std::unique_ptr<S
         if (verdict) verdict = status;
     }
     VKS_TRY(table.end());
+    for (const auto& session : sessions)
+        for (const std::string& text : session->left_aside())
+            if (verdict) log_line(LogLevel::kWarning, text);
     if (args.disassemble && args.format == bench::Format::kMarkdown) {
         std::map<std::string, std::string> texts;
         for (const auto& session : sessions) VKS_TRY(session->disassemble(texts));

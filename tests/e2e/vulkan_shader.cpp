@@ -143,6 +143,24 @@ TEST(VulkanShader, ASweepTriesAllAndSortsThem) {
                                [&](const auto& a, const auto& b) { return seconds[a] < seconds[b]; }));
 }
 
+// A combination that the device doesn't take is none of the others' business.
+TEST(VulkanShader, ASweepGoesOnWithoutWhatIsLeftAside) {
+    const TempDir dir;
+    const fs::path file = edited(dir, "rms_norm.comp");
+    const Ran ran = bench_shader(file, {"--rows", "8", "--sweep", "WORKGROUP=8,3,16"});
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    EXPECT_NE(ran.err.find("number (--sweep WORKGROUP=3): wanted one that rms_norm takes on "), std::string::npos)
+        << ran.err;
+    std::set<std::string> seen;
+    for (const auto& row : nlohmann::json::parse(ran.out)) seen.insert(row["numbers"]);
+    EXPECT_EQ(seen, (std::set<std::string>{"WORKGROUP=8", "WORKGROUP=16"}));
+    const Ran none = bench_shader(file, {"--rows", "8", "--sweep", "WORKGROUP=3,5"});
+    EXPECT_EQ(none.status, 2);
+    EXPECT_EQ(none.out, "");
+    EXPECT_TRUE(none.err.starts_with("vkseek: number (--sweep WORKGROUP=3): ")) << none.err;
+    EXPECT_EQ(std::count(none.err.begin(), none.err.end(), '\n'), 1) << none.err;
+}
+
 TEST(VulkanShader, TheDisassemblyFollows) {
     const TempDir dir;
     const Ran ran = bench_shader(edited(dir, "add.comp"), {"--disassemble"});
