@@ -33,6 +33,17 @@ struct PlanArgs {
     bool json = false;
 };
 
+// "vulkan:0" is "vulkan", the first of its plugin.
+std::string_view plain_name(std::string_view name) {
+    return name.ends_with(":0") ? name.substr(0, name.size() - 2) : name;
+}
+
+const double* find_rate(const std::map<std::string, double>& rates, std::string_view name) {
+    const auto it =
+        std::ranges::find_if(rates, [&](const auto& rate) { return plain_name(rate.first) == plain_name(name); });
+    return it != rates.end() ? &it->second : nullptr;
+}
+
 // What is counted, and the file that tells the disk's speed.
 struct Subject {
     std::optional<Checkpoint> checkpoint;
@@ -72,8 +83,11 @@ public:
         VKS_ASSIGN(const std::vector<DeviceEntry*> hosts, registry.select("cpu"));
         std::optional<uint64_t> host_memory;
         for (const auto& [name, bytes] : args_.memory) {
-            if (name == "cpu") host_memory = bytes;
-            if (name != "cpu") add(name, bytes, 0);
+            if (plain_name(name) == "cpu") {
+                host_memory = bytes;
+            } else {
+                add(name, bytes, 0);
+            }
         }
         if (args_.memory.empty()) VKS_TRY(add_real(registry));
         host_threads_ = static_cast<unsigned>(std::max<uint64_t>(1, usual_threads(*hosts.front()->plugin->table)));
@@ -102,7 +116,7 @@ private:
         const bool host = name == "cpu";
         const double measured = host && !given(name) ? measure_memory(host_threads_) : reported;
         device.bandwidth = choose(name, name + " memory", measured, host ? "measured" : "reported", kAssumedDevice);
-        if (const auto it = args_.compute.find(name); it != args_.compute.end()) device.flops = it->second;
+        if (const double* flops = find_rate(args_.compute, name)) device.flops = *flops;
     }
 
     void add_link() {
@@ -111,23 +125,21 @@ private:
             if (device.name != "cpu") device.link = link;
     }
 
-    bool given(const std::string& name) const { return args_.bandwidth.contains(name); }
+    bool given(const std::string& name) const { return find_rate(args_.bandwidth, name) != nullptr; }
 
     // What was given, else what was found, else an assumption; notes which.
     double choose(const std::string& name, const std::string& label, double found, const char* origin, double assumed) {
-        const auto it = args_.bandwidth.find(name);
-        const double value = it != args_.bandwidth.end() ? it->second : found > 0 ? found : assumed;
-        report_.assumptions.push_back({label, value / 1e9,
-                                       it != args_.bandwidth.end() ? "given"
-                                       : found > 0                 ? origin
-                                                                   : "assumed"});
+        const double* rate = find_rate(args_.bandwidth, name);
+        const double value = rate ? *rate : found > 0 ? found : assumed;
+        report_.assumptions.push_back({label, value / 1e9, rate ? "given" : found > 0 ? origin : "assumed"});
         return value;
     }
 
     Status unknown_names() const {
         const auto known = [&](const std::string& name, bool path) {
             if (path && (name == "disk" || name == "link")) return true;
-            return std::ranges::any_of(report_.machine.devices, [&](const auto& d) { return d.name == name; });
+            return std::ranges::any_of(report_.machine.devices,
+                                       [&](const auto& d) { return plain_name(d.name) == plain_name(name); });
         };
         std::vector<std::string> names;
         for (const DeviceModel& device : report_.machine.devices) names.push_back(device.name);
@@ -202,7 +214,8 @@ void add_plan(CLI::App& program, Action& action) {
         "there. Default: what is free on this machine",
         [args](const std::string& text) -> Status {
             VKS_ASSIGN(const auto cap, parse_memory(text));
-            std::erase_if(args->memory, [&](const auto& earlier) { return earlier.first == cap.first; });
+            std::erase_if(args->memory,
+                          [&](const auto& earlier) { return plain_name(earlier.first) == plain_name(cap.first); });
             args->memory.push_back(cap);
             return {};
         });

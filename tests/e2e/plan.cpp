@@ -71,6 +71,19 @@ TEST(Plan, AModelAndThisMachine) {
     EXPECT_NE(ran.out.find("limited by cpu memory"), std::string::npos) << ran.out;
 }
 
+// The first device of a plugin has two names, and is one device.
+TEST(Plan, ADeviceWithItsIndexIsTheSame) {
+    const std::string model = data("nano-fp8/checkpoint").string();
+    const json host = planned({model, "--memory", "cpu:0=5M", "-c", "64"});
+    EXPECT_EQ(host["placement"], planned({model, "--memory", "cpu=5M", "-c", "64"})["placement"]);
+    const json twice = planned({model, "--memory", "vulkan=1M", "--memory", "vulkan:0=2M", "--memory", "cpu=5M",
+                                "--bandwidth", "vulkan=900", "-c", "64"});
+    const json once =
+        planned({model, "--memory", "vulkan:0=2M", "--memory", "cpu=5M", "--bandwidth", "vulkan:0=900", "-c", "64"});
+    EXPECT_EQ(twice["placement"], once["placement"]);
+    EXPECT_EQ(twice["tok_s"], once["tok_s"]);
+}
+
 TEST(Plan, SaysWhatItCannotUse) {
     const struct {
         std::vector<std::string> arguments;
