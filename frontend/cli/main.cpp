@@ -54,7 +54,7 @@ int run(int argc, char** argv) {
         const vks::Status written = vks::write_stdout(text.str());
         return written ? status : fail(written.error());
     } catch (const CLI::ParseError& error) {
-        return fail(vks::usage_error(error, chosen_command(program)));
+        return fail(vks::usage_error(error, chosen_command(program), program.remaining(true)));
     }
     if (!action) {
         const bool bench = chosen_command(program) == "bench";

@@ -47,17 +47,14 @@ Error usage_error(std::string_view what, std::string_view option, std::string_vi
     return {Code::kUsage, one_line(fmt::format("{} ({}): wanted {}, found {}", what, option, wanted, found))};
 }
 
-Error usage_error(const CLI::ParseError& error, const std::string& command) {
+Error usage_error(const CLI::ParseError& error, const std::string& command, const std::vector<std::string>& unknown) {
     if (dynamic_cast<const WrongValue*>(&error)) {
         return {static_cast<Code>(error.get_exit_code()), one_line(error.what())};
     }
     const std::string text = one_line(error.what());
     const std::string where = command.empty() ? "vkseek --help" : fmt::format("vkseek {} --help", command);
-    if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
-        const size_t colon = text.rfind(": ");
-        return usage_error("argument", where, "one that is known",
-                           colon == std::string::npos ? text : text.substr(colon + 2));
-    }
+    if (dynamic_cast<const CLI::ExtrasError*>(&error))
+        return usage_error("argument", where, "one that is known", fmt::format("{}", fmt::join(unknown, " ")));
     return {Code::kUsage, fmt::format("command line ({}): wanted complete options, found: {}", where, text)};
 }
 

@@ -23,7 +23,7 @@ namespace vks {
 Error usage_error(std::string_view what, std::string_view option, std::string_view wanted, std::string_view found);
 
 // One line for what CLI11 found wrong; `command` is the subcommand, empty if there is none yet.
-Error usage_error(const CLI::ParseError& error, const std::string& command);
+Error usage_error(const CLI::ParseError& error, const std::string& command, const std::vector<std::string>& unknown);
 
 // An option with one value; the last one given counts. `apply` is called after the whole line was read. `names` as in
 // CLI11: "-n,--predict". `type` stands for the value in --help.

@@ -34,6 +34,10 @@ TEST(Errors, UsageSaysWhatWasWanted) {
     const std::string numbers = "integers from 0 to 2147483647, separated by commas";
     const std::vector<UsageCase> cases = {
         {{}, "subcommand (vkseek --help): wanted one, such as generate, found none"},
+        {{"logits", "--ids", "1", "-o", "x", "--foo", "bar", "baz"},
+         "argument (vkseek logits --help): wanted one that is known, found --foo bar baz"},
+        {{"perplexity", "-f", "t.txt", "a: b c"},
+         "argument (vkseek perplexity --help): wanted one that is known, found a: b c"},
         {{"bogus"}, "argument (vkseek --help): wanted one that is known, found bogus"},
         {{"generate", "-p", "x", "--bogus"},
          "argument (vkseek generate --help): wanted one that is known, found --bogus"},
