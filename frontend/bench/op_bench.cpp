@@ -40,6 +40,12 @@ Difference locate(size_t argument, const Argument& a, const Value& got, const Va
     return {argument, worst, want.at(worst), got.at(worst), ""};
 }
 
+// Why a model has no such case.
+std::string no_use(const OpFamily& family, int64_t rows) {
+    if (rows > family.most_rows) return fmt::format("a step has at most {} rows of it", family.most_rows);
+    return fmt::format("the context has {} rows", family.context);
+}
+
 }  // namespace
 
 std::optional<Difference> difference(const Case& c, const std::vector<Value>& got, const std::vector<Value>& want,
@@ -209,7 +215,10 @@ Status OpBench::run(const OpFamily& family, const std::function<Status(const OpR
     PlacedConstants here(target_, c.arguments), there(reference_, c.arguments);
     Pace pace;
     for (const int64_t rows : options_.rows) {
-        if (!asks_for(family, rows)) continue;
+        if (!asks_for(family, rows)) {
+            if (options_.list_all) VKS_TRY(skip(rows, no_use(family, rows)));
+            continue;
+        }
         std::string why = too_long(family, rows, pace);
         if (why.empty()) why = too_large(family, rows);
         if (!why.empty()) {
@@ -277,6 +286,12 @@ TableLayout op_table() {
     const auto text = [](const char* name) {
         return [=](const Json& row) { return row[name].is_null() ? std::string("-") : row[name].get<std::string>(); };
     };
+    // Of what was not timed, why.
+    const auto limit = [text](const Json& row) {
+        for (const char* name : {"skipped", "problem"})
+            if (row.contains(name)) return row[name].get<std::string>();
+        return text("limit")(row);
+    };
     const auto right = [](const Json& row) -> std::string {
         return row.contains("skipped") ? "skipped"
                : row["verified"]       ? "yes"
@@ -313,7 +328,7 @@ TableLayout op_table() {
              {"GB/s", 7, number("gb_s", "{:.2f}")},
              {"GFLOP/s", 8, number("gflop_s", "{:.2f}")},
              {"share", 6, number("roofline_share", "{:.2f}")},
-             {"limit", -14, text("limit")}}};
+             {"limit", -14, limit}}};
 }
 
 }  // namespace vks::bench

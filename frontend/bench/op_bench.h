@@ -56,6 +56,7 @@ struct Expected {
 struct OpBenchOptions {
     std::vector<int64_t> rows = {1, 2, 4, 8, 64, 512, 4096};
     int64_t repetitions = 5;
+    bool list_all = false;          // also cases that the model has no use for, as skipped
     double most_flops = 3e11;       // of a case; 0: any
     double most_bytes = 0;          // of a family's constants; 0: any
     double most_seconds = 3;        // of a case's repetitions, the first one not counted

@@ -21,7 +21,7 @@ struct BenchOpsArgs {
     CommonOptions common;
     std::vector<std::string> ops;
     std::optional<std::string> shapes, variant;
-    std::vector<int64_t> rows = {1, 2, 4, 8, 64, 512, 4096}, contexts = {1024, 8192, 65536};
+    std::vector<int64_t> rows, contexts;  // empty: not given
     std::optional<int64_t> repetitions;
     std::optional<double> most_gflop, most_time;
     std::optional<uint64_t> most_memory;
@@ -48,7 +48,8 @@ Status check_rows(const BenchOpsArgs& args) {
 
 bench::OpBenchOptions bench_options(const BenchOpsArgs& args) {
     bench::OpBenchOptions options;
-    options.rows = args.rows;
+    if (!args.rows.empty()) options.rows = args.rows;
+    options.list_all = !args.rows.empty() && !args.ops.empty();
     options.repetitions = args.repetitions.value_or(options.repetitions);
     if (args.full) options.most_flops = options.most_case_seconds = 0;
     if (args.most_time) options.most_case_seconds = *args.most_time;
@@ -65,12 +66,26 @@ bench::OpBenchOptions bench_options(const BenchOpsArgs& args) {
 std::vector<bench::OpFamily> families_of(const BenchOpsArgs& args, const ModelConfig& config) {
     bench::OpCaseOptions options;
     options.half = args.common.half;
-    options.contexts = args.contexts;
+    if (!args.contexts.empty()) options.contexts = args.contexts;
     std::vector<bench::OpFamily> list = op_families(config, options);
     std::erase_if(list, [&](const bench::OpFamily& family) {
         const std::string name = family.op.substr(0, family.op.find('/'));
         return !args.ops.empty() && std::find(args.ops.begin(), args.ops.end(), name) == args.ops.end();
     });
+    return list;
+}
+
+// Contexts that were asked for and that the shape has no room for, as results.
+std::vector<bench::OpResult> without_room(const BenchOpsArgs& args, const ModelConfig& config) {
+    std::vector<bench::OpResult> list;
+    for (const char* name : {"mla_attention", "mla_expanded"}) {
+        if (!args.ops.empty() && std::find(args.ops.begin(), args.ops.end(), name) == args.ops.end()) continue;
+        for (const int64_t context : args.contexts)
+            if (context > config.max_position_embeddings)
+                list.push_back({.op = name,
+                                .shape = fmt::format("context {}", context),
+                                .skipped = fmt::format("the shape has {} positions", config.max_position_embeddings)});
+    }
     return list;
 }
 
@@ -125,8 +140,11 @@ Status measure_devices(const BenchOpsArgs& args, const ModelConfig& config, Regi
     const std::vector<bench::OpFamily> families = families_of(args, config);
     TableWriter table(bench::op_table(), args.format);
     Summary summary;
-    for (const BenchDevice& device : devices)
+    for (const BenchDevice& device : devices) {
         VKS_TRY(measure_device(args, device, *reference, families, table, summary));
+        for (const bench::OpResult& result : without_room(args, config))
+            VKS_TRY(table.row(op_row(result, device.id, "", nullptr)));
+    }
     VKS_TRY(table.end());
     // A device whose plugin lets nobody choose has what it has.
     const std::string wanted = bench_options(args).variant;

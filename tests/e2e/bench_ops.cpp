@@ -86,6 +86,27 @@ TEST(BenchOps, WrongResultsAreReportedAndNotTimed) {
     }
 }
 
+// What was asked for is measured or listed, with the reason, in every format.
+TEST(BenchOps, WhatIsSkippedSaysWhy) {
+    const auto skipped = [](std::vector<std::string> options, const std::string& why) {
+        options.insert(options.end(), {"--backend", "cpu", "-r", "1", "-o"});
+        std::vector<std::string> json = options, people = options;
+        json.emplace_back("json");
+        people.emplace_back("md");
+        const Ran ran = bench("ops", json);
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        const auto rows = nlohmann::json::parse(ran.out, nullptr, false);
+        EXPECT_EQ(std::count_if(rows.begin(), rows.end(), [&](const auto& r) { return r.value("skipped", "") == why; }),
+                  1)
+            << ran.out;
+        EXPECT_NE(bench("ops", people).out.find("| " + why), std::string::npos);
+    };
+    skipped({"--op", "mla_attention", "--contexts", "8192"}, "the shape has 4096 positions");
+    skipped({"--op", "mla_attention", "--contexts", "8", "--rows", "1,9"}, "the context has 8 rows");
+    skipped({"--op", "gemm", "--rows", "9"}, "a step has at most 8 rows of it");
+    skipped({"--op", "moe_route", "--rows", "64", "--most-gflop", "0.0000001"}, "0 GFLOP, --most-gflop allows 0");
+}
+
 TEST(BenchOps, WrongCommandLines) {
     const std::vector<std::vector<std::string>> wrong = {
         {"--op", "nonesuch"}, {"--rows", "0"}, {"--rows", "x"}, {"-o", "xml"}, {"--most-memory", "much"}};
