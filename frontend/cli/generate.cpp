@@ -172,7 +172,8 @@ void add_generate(CLI::App& program, Action& action) {
     const auto args = std::make_shared<GenerateArgs>();
     CLI::App& app = add_command<GenerateArgs>(program, action, "generate", "Continue a text", args, run_generate);
     add_text(app, "-p,--prompt", "TEXT", "Prompt: a text; gets a BOS where the tokenizer says so", args->prompt);
-    add_path(app, "-f,--file", "File that holds the prompt, taken as it is, line breaks and all", args->file);
+    add_path(app, "-f,--file", "File that holds the prompt, taken as it is, line breaks and all; -: standard input",
+             args->file);
     add_text(app, "--ids", "1,2,3", "Prompt as token ids, taken as they are", args->ids);
     add_argument(app, "input", "-", "-: the prompt comes from standard input", args->input);
     add_integer(app, "-n,--predict", "Tokens to generate; -1: until the context is full. Default 128", args->tokens, -1,

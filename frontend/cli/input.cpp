@@ -52,6 +52,7 @@ Result<std::string> read_stdin(size_t most) {
 }
 
 Result<std::string> read_text(const std::filesystem::path& path, std::string_view option, size_t most) {
+    if (path == "-") return read_stdin(most);
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"), std::fclose);
     if (!file) {
         return bad_input("file ({} {}): wanted a readable file, found: {}", option, path.string(),

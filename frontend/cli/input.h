@@ -22,7 +22,7 @@ inline constexpr size_t kMaxIds = size_t{64} << 20;   // of a list of ids in JSO
 
 // Everything there is, as bytes.
 Result<std::string> read_stdin(size_t most);
-// The same of a file, which may be a pipe. `option` is for the message.
+// The same of a file, which may be a pipe; "-" is standard input. `option` is for the message.
 Result<std::string> read_text(const std::filesystem::path& path, std::string_view option, size_t most);
 // The next line of standard input without its line break; the last one need not have one. Nothing when there is none.
 Result<std::optional<std::string>> read_line(size_t most);

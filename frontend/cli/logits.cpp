@@ -143,6 +143,7 @@ Status run_logits(const LogitsArgs& args) {
                            args.ids ? "both" : "neither");
     }
     if (args.out.empty()) return usage_error("output", "-o", "a file to write", "none");
+    if (args.out == "-") return usage_error("output", "-o", "a file, as it is written out of order", "-");
     VKS_ASSIGN(const auto runtime, Runtime::open(args.common, TokenizerUse::kNone));
     VKS_ASSIGN(std::vector<int32_t> ids, args.ids ? parse_ids(*args.ids, "--ids") : read_ids_file(args.ids_file));
     const ModelConfig& config = runtime->config();
@@ -177,7 +178,7 @@ void add_logits(CLI::App& program, Action& action) {
     CLI::App& app = add_command<LogitsArgs>(program, action, "logits", "Write the logits of a prompt's positions", args,
                                             run_logits);
     add_text(app, "--ids", "1,2,3", "Prompt as token ids", args->ids);
-    add_path(app, "--ids-file", "Prompt: a file with a JSON array of token ids", args->ids_file);
+    add_path(app, "--ids-file", "Prompt: a file with a JSON array of token ids; -: standard input", args->ids_file);
     add_path(app, "-o,--output", "Output: the safetensors file to write", args->out);
     add_flag(app, "--trace", "Also the residual stream, the router's choices and the latent cache", args->trace);
     add_flag(app, "--mtp", "Also the logits of the MTP modules", args->mtp);

@@ -143,7 +143,7 @@ void add_perplexity(CLI::App& program, Action& action) {
     const auto args = std::make_shared<PerplexityArgs>();
     CLI::App& app = add_command<PerplexityArgs>(program, action, "perplexity", "Measure how well a text is predicted",
                                                 args, run_perplexity);
-    add_path(app, "-f,--file", "Text: the file to predict", args->file);
+    add_path(app, "-f,--file", "Text: the file to predict; -: standard input", args->file);
     add_integer(app, "-c,--ctx-size", "Window: inputs that share a context, each window starting anew. Default 512",
                 args->window, 1, INT32_MAX);
     add_flag(app, "--mtp", "Also how often MTP module 1 and the model choose the same token", args->mtp);

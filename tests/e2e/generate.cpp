@@ -178,6 +178,27 @@ TEST(Generate, NothingToGenerateIsARunToo) {
     EXPECT_EQ(json["decode"]["tokens"], 0);
 }
 
+TEST(Generate, ADashIsStandardInputWhereFilesAreRead) {
+    const TempDir dir;
+    write_bytes(dir / "prompt", kPrompt);
+    RunOptions run;
+    run.input = kPrompt;
+    const auto ids = [](const Ran& ran) {
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        return nlohmann::json::parse(ran.out, nullptr, false)["ids"];
+    };
+    EXPECT_EQ(ids(run_program(generate({"-f", "-", "-n", "4", "--json"}), run)),
+              ids(run_program(generate({"-f", dir / "prompt", "-n", "4", "--json"}))));
+    run.input = "[1, 2, 3]";
+    const std::string out = dir / "out";
+    const Ran logits = run_program({"logits", "-m", VKS_DEMO_MODEL, "--ids-file", "-", "-o", out}, run);
+    EXPECT_EQ(logits.status, 0) << logits.err;
+    EXPECT_GT(std::filesystem::file_size(out), 0U);
+    const Ran refused = run_program({"logits", "-m", VKS_DEMO_MODEL, "--ids", "1", "-o", "-"});
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_EQ(refused.err, "vkseek: output (-o): wanted a file, as it is written out of order, found -\n");
+}
+
 TEST(Generate, InterruptEndsCleanlyWithStatistics) {
     RunOptions run;
     bool sent = false;
