@@ -193,6 +193,8 @@ void add_generate(CLI::App& program, Action& action) {
     add_integer(app, "--chunk", "Chunk: tokens of the prompt in one step. Default 512", args->chunk, 1, 65536);
     add_flag(app, "--json", "Print one JSON document instead of the text", args->json);
     add_running_options(app, args->common);
+    add_footer(app,
+               "Ctrl-C ends the text in order: statistics or JSON follow (finish_reason: interrupted), exit status 0.");
 }
 
 }  // namespace vks

@@ -214,6 +214,8 @@ TEST(Generate, InterruptEndsCleanlyWithStatistics) {
     EXPECT_TRUE(ran.err.starts_with("interrupted\n")) << ran.err;
     EXPECT_NE(ran.err.find("tok/s"), std::string::npos) << ran.err;
     EXPECT_EQ(ran.out.back(), '\n');
+    EXPECT_NE(run_program({"generate", "--help"}).out.find("finish_reason: interrupted), exit status 0"),
+              std::string::npos);
 }
 
 TEST(Generate, ExplainAndTraceFileSayWhatRan) {
