@@ -103,7 +103,8 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
     add_model_option(app, options);
     add_placement_options(app, options.placement);
     add_values(app, "--memory", "DEV=SIZE",
-               "Most memory of a device, e.g. cpu=8G or vulkan:0=6G; repeatable. On the CPU, weights beyond it are "
+               "Most memory of a device, e.g. cpu=8G or vulkan:0=6GiB (G, GB: 1000^3, GiB: 1024^3); repeatable. On the "
+               "CPU, weights beyond it are "
                "read from the "
                "files when they are needed; what other devices have no room for, the CPU computes",
                [&options](const std::string& text) -> Status {

@@ -183,18 +183,26 @@ Result<std::vector<std::string>> parse_list(const std::string& text, std::string
 }
 
 Result<uint64_t> parse_size(const std::string& text, std::string_view option) {
-    constexpr std::string_view kSuffixes = "kMGT";
+    constexpr std::string_view kSuffixes = "kmgt";
     constexpr double kMost = 1e18;
     std::string_view digits = text;
+    const auto ends_with = [&](char c) { return !digits.empty() && (digits.back() | 0x20) == c; };
+    if (ends_with('b')) digits.remove_suffix(1);
+    const bool binary = ends_with('i');
+    if (binary) digits.remove_suffix(1);
     double factor = 1;
-    if (const size_t power = text.empty() ? std::string::npos : kSuffixes.find(text.back());
-        power != std::string::npos) {
+    const size_t power =
+        digits.empty() ? std::string_view::npos : kSuffixes.find(static_cast<char>(digits.back() | 0x20));
+    if (power != std::string_view::npos) {
         digits.remove_suffix(1);
-        for (size_t i = 0; i <= power; ++i) factor *= 1000;
+        for (size_t i = 0; i <= power; ++i) factor *= binary ? 1024 : 1000;
+    } else if (binary) {
+        digits = {};  // 8i
     }
     const auto value = parse<double>(digits);
     if (!value || !(*value * factor >= 1 && *value * factor <= kMost)) {
-        return usage_error("size", option, "a number of bytes, or of k, M, G or T, such as 2G", quote(text, 40));
+        return usage_error("size", option, "a number of bytes, or of k, M, G or T, such as 2G or 2GiB",
+                           quote(text, 40));
     }
     return static_cast<uint64_t>(*value * factor);
 }

@@ -22,7 +22,8 @@ namespace vks {
 // "<what> (<option>): wanted <wanted>, found <found>", exit status 2.
 Error usage_error(std::string_view what, std::string_view option, std::string_view wanted, std::string_view found);
 
-// One line for what CLI11 found wrong; `command` is the subcommand, empty if there is none yet.
+// One line for what CLI11 found wrong; `command` is the subcommand, empty if there is none yet, `unknown` the words
+// that no option or argument took.
 Error usage_error(const CLI::ParseError& error, const std::string& command, const std::vector<std::string>& unknown);
 
 // An option with one value; the last one given counts. `apply` is called after the whole line was read. `names` as in

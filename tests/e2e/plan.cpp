@@ -84,6 +84,20 @@ TEST(Plan, ADeviceWithItsIndexIsTheSame) {
     EXPECT_EQ(twice["tok_s"], once["tok_s"]);
 }
 
+TEST(Plan, SizesAsPeopleWriteThem) {
+    const auto bytes = [](const std::string& size) {
+        const json plan = planned({data("nano-fp8/checkpoint").string(), "--memory", "cpu=" + size, "-c", "64"});
+        return plan["placement"].dump() + plan["tok_s"].dump();
+    };
+    const std::string thousands = bytes("10000000"), powers = bytes("10240000");
+    EXPECT_NE(thousands, powers);
+    for (const char* size : {"10000k", "10000K", "10000kB", "10000KB", "10M", "10mb", "0.01g", "10000000B"})
+        EXPECT_EQ(bytes(size), thousands) << size;
+    for (const char* size : {"10000KiB", "10000kib", "10000Ki", "9.765625MiB"}) EXPECT_EQ(bytes(size), powers) << size;
+    for (const char* wrong : {"8iB", "8i", "B", "GB", "8GG", "8Bi", "G"})
+        EXPECT_EQ(run_program({"plan", "--shape", "demo", "--memory", std::string("cpu=") + wrong}).status, 2) << wrong;
+}
+
 TEST(Plan, SaysWhatItCannotUse) {
     const struct {
         std::vector<std::string> arguments;
@@ -93,7 +107,7 @@ TEST(Plan, SaysWhatItCannotUse) {
         {{"--memory", "disk=1G"}, "device (--memory): wanted cpu, vulkan:0 or the like, found \"disk\""},
         {{"--memory", "GPU 1=1G"}, "device (--memory): wanted cpu, vulkan:0 or the like, found \"GPU 1\""},
         {{"--memory", "cpu=much"},
-         "size (--memory): wanted a number of bytes, or of k, M, G or T, such as 2G, found \"much\""},
+         "size (--memory): wanted a number of bytes, or of k, M, G or T, such as 2G or 2GiB, found \"much\""},
         {{"--bandwidth", "cpu=0"}, "rate (--bandwidth): wanted a number above 0, found \"0\""},
         {{"--memory", "cpu=1G", "--bandwidth", "vulkan:0=5", "--bandwidth", "cpu=50"},
          "device (--bandwidth): wanted cpu, link or disk, found \"vulkan:0\""},

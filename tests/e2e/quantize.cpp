@@ -86,7 +86,8 @@ TEST(Quantize, RefusalsAreOneLine) {
     };
     EXPECT_EQ(line({"quantize", in}, 2), "vkseek: output (vkseek quantize --help): wanted IN and OUT, found only IN\n");
     EXPECT_EQ(line({"quantize", in, out, "--shard-size", "2X"}, 2),
-              "vkseek: size (--shard-size): wanted a number of bytes, or of k, M, G or T, such as 2G, found \"2X\"\n");
+              "vkseek: size (--shard-size): wanted a number of bytes, or of k, M, G or T, such as 2G or 2GiB, found "
+              "\"2X\"\n");
     line({"quantize", in, out, "--shard-size", "-1G"}, 2);
     line({"quantize", in, out, "--shard-size", ""}, 2);
     const std::string fp8 = test::data("nano-fp8/checkpoint");

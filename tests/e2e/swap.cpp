@@ -133,24 +133,25 @@ TEST(Swap, WarningsOfLaterPlansAreSaid) {
 // A cap is for a device that the run comes to later, too.
 TEST(Swap, ADeviceKeepsItsCapWhenItIsReached) {
     const Options swap = {"-n", "8", "--swap", "2=remote,cpu"};
-    const auto whole = document(kNano, swap), capped = document(kNano, joined(swap, {"--memory", "remote=100k"}));
+    const auto whole = document(kNano, swap), capped = document(kNano, joined(swap, {"--memory", "remote=300k"}));
     EXPECT_EQ(capped["ids"], whole["ids"]);
     EXPECT_EQ(capped["swaps"].size(), 1U);
-    EXPECT_GT(whole["peak_bytes"]["remote:0"], 100'000);
+    EXPECT_GT(whole["peak_bytes"]["remote:0"], 300'000);
     EXPECT_GT(capped["peak_bytes"]["remote:0"], 0);
-    EXPECT_LE(capped["peak_bytes"]["remote:0"], 100'000);
+    EXPECT_LE(capped["peak_bytes"]["remote:0"], 300'000);
 }
 
 // Of a device that was asked for, not of one that comes after another.
 TEST(Swap, ACapThatLeavesADeviceAsideIsSaid) {
-    const auto warnings = [](const char* backends) {
-        return generate(kNano, {"-n", "2", "--backend", backends, "--memory", "remote=1"}).err;
+    const auto is_said = [](const char* backends) {
+        const Ran ran = generate(kNano, {"-n", "2", "--backend", backends, "--memory", "remote=1"});
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        return ran.err.find(
+                   "memory (--memory remote): wanted room for caches, activations and a weight, found 1 bytes: "
+                   "others do its work\n") != std::string::npos;
     };
-    EXPECT_EQ(
-        warnings("remote"),
-        "vkseek: memory (--memory remote): wanted room for caches, activations and a weight, found 1 bytes: others "
-        "do its work\n");
-    EXPECT_EQ(warnings("cpu,remote"), "");
+    EXPECT_TRUE(is_said("remote"));
+    EXPECT_FALSE(is_said("cpu,remote"));
 }
 
 // Drafts and sampling know nothing of where they run.
