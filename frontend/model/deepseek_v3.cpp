@@ -56,8 +56,16 @@ private:
         if (problem_.text.empty()) problem_ = error;
     }
 
-    // x as the FP8 or plain matrices that follow want it.
+    // What several matrices multiply, each as its own type wants it. Quantised once, for the first that wants that.
+    struct Input {
+        std::string quant;  // the name of the node that does it
+        ValueId x = kAbsent;
+        ActValue quantised;
+    };
+
+    // x as an FP8 or plain matrix wants it.
     ActValue quantised(const std::string& name, ValueId x, bool fp8);
+    ActValue input_for(const std::string& matrix, Input& in);
     ValueId linear(const std::string& name, ActValue x, int64_t n, int64_t k, uint32_t dtype) {
         return g_.matmul(name, x, matrix("model." + name + ".weight", n, k), dtype);
     }
@@ -65,7 +73,7 @@ private:
     ActValue swiglu(const std::string& name, ValueId gate, ValueId up, bool fp8);
 
     ValueId attention(int64_t layer, ValueId h);
-    ValueId feed_forward(const std::string& name, ActValue x, int64_t inner);
+    ValueId feed_forward(const std::string& name, Input& in, int64_t inner);
     ValueId mixture(int64_t layer, ValueId h);
     Stream block(int64_t layer, Stream s);
     void logits(ValueId h);
@@ -134,6 +142,12 @@ ActValue Builder::quantised(const std::string& name, ValueId x, bool fp8) {
     return g_.act_quant(name, x, config_.ue8m0_scales);
 }
 
+ActValue Builder::input_for(const std::string& matrix, Input& in) {
+    if (!options_.w8a8 || !fp8(matrix)) return {in.x, kAbsent};
+    if (in.quantised.x == kAbsent) in.quantised = quantised(in.quant, in.x, true);
+    return in.quantised;
+}
+
 ActValue Builder::swiglu(const std::string& name, ValueId gate, ValueId up, bool fp8) {
     const bool quantise = options_.w8a8 && fp8;
     // The fused operator quantises with plain scales only.
@@ -148,22 +162,19 @@ ValueId Builder::attention(int64_t layer, ValueId h) {
     const int64_t nope = config_.qk_nope_head_dim, rope = config_.qk_rope_head_dim, v = config_.v_head_dim;
     const int64_t lora = config_.kv_lora_rank, q_lora = config_.q_lora_rank;
 
-    const bool fp8_in = fp8(p + "kv_a_proj_with_mqa");
-    const ActValue x = quantised(p + "input_quant", h, fp8_in);
-    const auto input_for = [&](const std::string& name) {
-        return fp8(name) == fp8_in ? x : quantised(name, h, fp8(name));
-    };
+    Input in = {p + "input_quant", h, {}};
     ValueId q = kAbsent;
     if (q_lora > 0) {
-        const ValueId down = linear(p + "q_a_proj", input_for(p + "q_a_proj"), q_lora, hidden, act_);
+        const ValueId down = linear(p + "q_a_proj", input_for(p + "q_a_proj", in), q_lora, hidden, act_);
         const ValueId norm = vector("model." + p + "q_a_layernorm.weight", q_lora);
         const ValueId normed = g_.rms_norm(p + "q_a_layernorm", down, norm, eps_, act_);
         const ActValue up_in = quantised(p + "q_quant", normed, fp8(p + "q_b_proj"));
         q = linear(p + "q_b_proj", up_in, heads * (nope + rope), q_lora, act_);
     } else {
-        q = linear(p + "q_proj", input_for(p + "q_proj"), heads * (nope + rope), hidden, act_);
+        q = linear(p + "q_proj", input_for(p + "q_proj", in), heads * (nope + rope), hidden, act_);
     }
-    const ValueId kv = linear(p + "kv_a_proj_with_mqa", x, lora + rope, hidden, act_);
+    const std::string kv_a = p + "kv_a_proj_with_mqa";
+    const ValueId kv = linear(kv_a, input_for(kv_a, in), lora + rope, hidden, act_);
 
     const ValueId cache = g_.state(fmt::format("kv.{}", layer), act_, {fixed(options_.context), fixed(lora + rope)});
     const ValueId kv_norm = vector("model." + p + "kv_a_layernorm.weight", lora);
@@ -189,10 +200,10 @@ ValueId Builder::attention(int64_t layer, ValueId h) {
     return output(g_.head_gemm(p + "expand", head, o_lat, kv_b, act_));
 }
 
-ValueId Builder::feed_forward(const std::string& name, ActValue x, int64_t inner) {
+ValueId Builder::feed_forward(const std::string& name, Input& in, int64_t inner) {
     const int64_t hidden = config_.hidden_size;
-    const ValueId gate = linear(name + "gate_proj", x, inner, hidden, act_);
-    const ValueId up = linear(name + "up_proj", x, inner, hidden, act_);
+    const ValueId gate = linear(name + "gate_proj", input_for(name + "gate_proj", in), inner, hidden, act_);
+    const ValueId up = linear(name + "up_proj", input_for(name + "up_proj", in), inner, hidden, act_);
     const ActValue y = swiglu(name + "swiglu", gate, up, fp8(name + "down_proj"));
     return linear(name + "down_proj", y, hidden, inner, act_);
 }
@@ -222,23 +233,19 @@ ValueId Builder::mixture(int64_t layer, ValueId h) {
             all.push_back(matrix(fmt::format("model.{}experts.{}.{}.weight", p, e, part), rows, cols));
         return all;
     };
-    const bool fp8_in = fp8(p + "experts.0.gate_proj"), fp8_down = fp8(p + "experts.0.down_proj");
-    const ActValue x = quantised(p + "input_quant", h, fp8_in);
-    const ValueId gates =
-        g_.grouped_gemm(p + "experts.gate_proj", x, list.offset, list.row, stack("gate_proj", inner, hidden), act_);
-    const ValueId ups =
-        g_.grouped_gemm(p + "experts.up_proj", x, list.offset, list.row, stack("up_proj", inner, hidden), act_);
-    const ActValue y = swiglu(p + "experts.swiglu", gates, ups, fp8_down);
+    Input in = {p + "input_quant", h, {}};
+    const auto project = [&](const char* part) {
+        const ActValue x = input_for(p + "experts.0." + part, in);
+        return g_.grouped_gemm(p + "experts." + part, x, list.offset, list.row, stack(part, inner, hidden), act_);
+    };
+    const ValueId gates = project("gate_proj");
+    const ValueId ups = project("up_proj");
+    const ActValue y = swiglu(p + "experts.swiglu", gates, ups, fp8(p + "experts.0.down_proj"));
     const ValueId downs =
         g_.grouped_gemm(p + "experts.down_proj", y, list.offset, kAbsent, stack("down_proj", hidden, inner), act_);
 
     ValueId base = kAbsent;
-    if (config_.n_shared_experts > 0) {
-        const std::string shared = p + "shared_experts.";
-        const bool fp8_shared = fp8(shared + "gate_proj");
-        const ActValue shared_in = fp8_shared == fp8_in ? x : quantised(shared + "input_quant", h, fp8_shared);
-        base = feed_forward(shared, shared_in, config_.n_shared_experts * inner);
-    }
+    if (config_.n_shared_experts > 0) base = feed_forward(p + "shared_experts.", in, config_.n_shared_experts * inner);
     return g_.moe_combine(p + "combine", downs, list.pos, share, base, act_);
 }
 
@@ -249,7 +256,8 @@ Builder::Stream Builder::block(int64_t layer, Stream s) {
     const auto [x, h] = g_.add_rms_norm(p + "post_attention_layernorm", s.x, attended, norm, eps_, act_);
     if (config_.is_moe(layer)) return {x, mixture(layer, h)};
     const std::string mlp = p + "mlp.";
-    return {x, feed_forward(mlp, quantised(mlp + "input_quant", h, fp8(mlp + "gate_proj")), config_.intermediate_size)};
+    Input in = {mlp + "input_quant", h, {}};
+    return {x, feed_forward(mlp, in, config_.intermediate_size)};
 }
 
 void Builder::logits(ValueId h) {
