@@ -46,6 +46,7 @@ Result<std::unique_ptr<Runtime>> Runtime::open(const CommonOptions& options, Tok
     std::unique_ptr<Runtime> runtime(new Runtime(options));
     VKS_ASSIGN(const std::filesystem::path dir, model_dir(options));
     VKS_ASSIGN(Checkpoint checkpoint, Checkpoint::open(dir));
+    runtime->warnings_ = checkpoint.warnings();
     runtime->checkpoint_ = std::make_shared<const Checkpoint>(std::move(checkpoint));
     std::error_code ignored;
     const bool there = std::filesystem::exists(dir / "tokenizer.json", ignored);

@@ -58,6 +58,7 @@ Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
         return bad_input("weights ({}): wanted model.safetensors or model.safetensors.index.json, found neither",
                          dir.string());
     }
+    checkpoint.forget_missing_modules();
     VKS_TRY(checkpoint.verify());
     return checkpoint;
 }
@@ -110,10 +111,21 @@ Status Checkpoint::refuse_copies() const {
     return {};
 }
 
+// Who converts or saves a model with other software often loses the modules and leaves their number as it was.
+void Checkpoint::forget_missing_modules() {
+    if (config_.num_nextn_predict_layers == 0) return;
+    for (const auto& [name, tensor] : tensors_) {
+        if (layer_of(name) >= config_.num_hidden_layers) return;
+    }
+    warnings_.push_back(fmt::format("MTP modules ({}): wanted {}, as num_nextn_predict_layers says, found none",
+                                    weights_.string(), config_.num_nextn_predict_layers));
+    config_.num_nextn_predict_layers = 0;
+}
+
 Status Checkpoint::verify() const {
     std::unordered_set<const TensorView*> used;
     VKS_TRY(for_each_tensor(config_, [&](const TensorSpec& spec) -> Status {
-        if (spec.optional && find(spec.name) == nullptr) return {};
+        if (spec.may_be_missing() && find(spec.name) == nullptr) return {};
         if (spec.cols == 0) {
             const auto found = require(spec.name, {DType::kBF16, DType::kF16, DType::kF32}, {spec.rows});
             if (!found) return found.error();

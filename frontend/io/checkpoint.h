@@ -39,13 +39,14 @@ struct Vector {
 class Checkpoint {
 public:
     // Reads config.json, generation_config.json, the index and the headers of all shards, and verifies that the folder
-    // holds every weight of the configuration with a type and shape that fit, and in its layers no others. Data is
-    // not read.
+    // holds every weight of the configuration with a type and shape that fit, and in its layers no others. MTP modules
+    // of which there is nothing at all count as not configured. Data is not read.
     static Result<Checkpoint> open(const std::filesystem::path& dir);
 
     const std::filesystem::path& dir() const { return dir_; }
     const ModelConfig& config() const { return config_; }  // end-of-text ids are those of generation(), if it has any
     const GenerationDefaults& generation() const { return generation_; }
+    const std::vector<std::string>& warnings() const { return warnings_; }  // a line each, of what open() put up with
     const std::vector<SafetensorsFile>& files() const { return files_; }
     uint64_t tensor_bytes() const;  // of all tensors the folder offers, used or not
     size_t tensor_count() const { return tensors_.size(); }
@@ -79,6 +80,7 @@ private:
     Status map_single(const std::filesystem::path& path);
     Status map_shards(const std::filesystem::path& path);
     Status refuse_copies() const;
+    void forget_missing_modules();
     Status verify() const;
     Status refuse_unexpected(const std::unordered_set<const TensorView*>& used) const;
     Result<Matrix> matrix_views(std::string_view name, int64_t rows, int64_t cols, bool fp8) const;
@@ -98,6 +100,7 @@ private:
     std::filesystem::path dir_, weights_;  // weights_: the file that lists the tensors, for messages
     ModelConfig config_;
     GenerationDefaults generation_;
+    std::vector<std::string> warnings_;
     std::vector<SafetensorsFile> files_;
     std::unordered_map<std::string_view, const TensorView*> tensors_;
     std::unique_ptr<Copies> copies_ = std::make_unique<Copies>();

@@ -45,6 +45,9 @@ struct TensorSpec {
     bool head = false;         // an output head, the MTP modules' copies too
     bool optional = false;     // a tied head: the embedding takes its place
 
+    // Not needed of a checkpoint: what is above, and the copies in MTP modules, which no graph reads.
+    bool may_be_missing() const { return optional || (kind == TensorKind::kMtp && (embedding || head)); }
+
     int64_t elements() const { return cols > 0 ? rows * cols : rows; }  // fits for a checked ModelConfig
 };
 

@@ -479,7 +479,6 @@ std::vector<Damage> damaged_tensors() {
         header("bias_missing", drop("model.layers.1.mlp.gate.e_score_correction_bias"), "e_score_correction_bias"),
         header("expert_missing", drop("model.layers.2.mlp.experts.7.down_proj.weight"), "experts.7.down_proj"),
         header("mtp_missing", drop("model.layers.3.eh_proj.weight"), "eh_proj"),
-        header("mtp_head_missing", drop("model.layers.3.shared_head.head.weight"), "shared_head.head"),
         header(
             "weight_transposed",
             [](Json& h) {

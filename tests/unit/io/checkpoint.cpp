@@ -9,7 +9,7 @@
 #include "frontend/io/safetensors_writer.h"
 #include "frontend/model/deepseek_v3.h"
 #include "frontend/model/layout.h"
-#include "tests/support/edit_checkpoint.h"
+#include "tests/support/rewrite_checkpoint.h"
 
 namespace vks {
 namespace {
@@ -152,6 +152,39 @@ TEST(Checkpoint, MtpModulesMayBeLeftAside) {
         ASSERT_TRUE(checkpoint) << checkpoint.error().text;
         EXPECT_EQ(checkpoint->config().total_layers(), 4 + modules);
     }
+}
+
+// The graphs use the main model's embedding and head; some converters leave the copies out.
+TEST(Checkpoint, MtpModulesNeedNoCopiesOfEmbeddingAndHead) {
+    for (const bool tied : {false, true}) {
+        const TempDir dir;
+        test::rewrite_checkpoint("nano-bf16", dir / "m", [&](const test::StoredTensor& tensor) {
+            const std::string& name = tensor.info.name;
+            return name != "model.layers.3.embed_tokens.weight" && name != "model.layers.3.shared_head.head.weight" &&
+                   !(tied && name == "lm_head.weight");
+        });
+        test::edit_json(dir / "m/config.json", [&](Json& c) { c["tie_word_embeddings"] = tied; });
+        auto opened = Checkpoint::open(dir / "m");
+        ASSERT_TRUE(opened) << opened.error().text;
+        EXPECT_TRUE(opened->warnings().empty());
+        const auto checkpoint = std::make_shared<const Checkpoint>(*std::move(opened));
+        const auto graph = build_mtp(checkpoint, 1, {.context = 1});
+        EXPECT_TRUE(graph) << graph.error().text;
+    }
+}
+
+// Without a trace of the modules that config.json speaks of, the main model is all there is.
+TEST(Checkpoint, MissingMtpModulesAreNotCounted) {
+    const TempDir dir;
+    test::rewrite_checkpoint("nano-bf16", dir / "m", [](const test::StoredTensor& tensor) {
+        return !tensor.info.name.starts_with("model.layers.3.");
+    });
+    const auto checkpoint = Checkpoint::open(dir / "m");
+    ASSERT_TRUE(checkpoint) << checkpoint.error().text;
+    EXPECT_EQ(checkpoint->config().num_nextn_predict_layers, 0);
+    ASSERT_EQ(checkpoint->warnings().size(), 1u);
+    EXPECT_EQ(checkpoint->warnings().front(), "MTP modules (" + (dir / "m/model.safetensors").string() +
+                                                  "): wanted 1, as num_nextn_predict_layers says, found none");
 }
 
 TEST(Checkpoint, GenerationConfigDecidesWhereTextEnds) {
