@@ -142,6 +142,20 @@ TEST(Config, SiblingModels) {
     EXPECT_TRUE(c->ue8m0_scales);
 }
 
+// As transformers saves it.
+TEST(Config, QuantizationMayLeaveTheUsualUnsaid) {
+    for (const bool null : {false, true}) {
+        Json json = golden_config("nano-fp8");
+        for (const char* name : {"fmt", "activation_scheme"}) {
+            json["quantization_config"].erase(name);
+            if (null) json["quantization_config"][name] = nullptr;
+        }
+        const auto c = parse(json);
+        ASSERT_TRUE(c) << c.error().text;
+        EXPECT_TRUE(c->fp8);
+    }
+}
+
 TEST(Config, AllLayersDense) {
     Json json = golden_config("nano-noqlora");
     json["first_k_dense_replace"] = json["num_hidden_layers"];
