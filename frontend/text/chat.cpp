@@ -23,6 +23,12 @@ constexpr size_t kMaxSearch = size_t{1} << 28;       // keys that these searches
 constexpr std::string_view kTokenNames[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                             "pad_token", "cls_token", "mask_token"};
 
+// Also where a link leads nowhere, which reading then says.
+bool is_there(const std::filesystem::path& path) {
+    std::error_code ignored;
+    return std::filesystem::symlink_status(path, ignored).type() != std::filesystem::file_type::not_found;
+}
+
 // A special token's text; it is written as a string or as an AddedToken object.
 Result<std::optional<std::string>> token_text(const nlohmann::json& config, std::string_view name,
                                               const std::string& file) {
@@ -125,27 +131,29 @@ private:
 
 Result<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir) {
     const std::filesystem::path config_path = model_dir / "tokenizer_config.json";
-    VKS_ASSIGN(const std::string text, read_file(config_path, kMaxConfig));
-    VKS_ASSIGN(const nlohmann::json config, parse_json(text, config_path.string()));
+    const std::filesystem::path template_path = model_dir / "chat_template.jinja";
+    const bool beside = is_there(template_path);
+    nlohmann::json config = nlohmann::json::object();
+    if (!beside || is_there(config_path)) {
+        VKS_ASSIGN(const std::string text, read_file(config_path, kMaxConfig));
+        VKS_ASSIGN(config, parse_json(text, config_path.string()));
+    }
     if (!config.is_object()) {
         return bad_input("tokenizer config ({}): wanted an object, found {}", config_path.string(), describe(config));
     }
     std::string source, name = config_path.string();
     const auto field = config.find("chat_template");
-    if (field != config.end() && !field->is_null()) {
+    if (beside) {
+        name = template_path.string();
+        VKS_ASSIGN(source, read_file(template_path, kMaxConfig));
+    } else if (field != config.end() && !field->is_null()) {
         if (!field->is_string()) {
             return bad_input("chat template ({}): wanted a string, found {}", name, describe(*field));
         }
         source = field->get<std::string>();
     } else {
-        const std::filesystem::path path = model_dir / "chat_template.jinja";
-        std::error_code error;
-        if (!std::filesystem::exists(path, error)) {
-            return bad_input(
-                "chat template ({}): wanted \"chat_template\", or a file chat_template.jinja, found neither", name);
-        }
-        name = path.string();
-        VKS_ASSIGN(source, read_file(path, kMaxConfig));
+        return bad_input("chat template ({}): wanted \"chat_template\", or a file chat_template.jinja, found neither",
+                         name);
     }
     VKS_ASSIGN(Template parsed, Template::parse(source, std::move(name)));
     Tokens tokens;

@@ -18,8 +18,9 @@ namespace vks {
 // Immutable, cheap to copy except for a few short strings; const members may be called from any thread.
 class ChatTemplate {
 public:
-    // Reads `chat_template` and the special tokens' texts from `model_dir`/tokenizer_config.json, or the template from
-    // chat_template.jinja beside it if the field is absent or null.
+    // Reads the template from `model_dir`/chat_template.jinja or, if there is no such file, from `chat_template` in
+    // tokenizer_config.json, as Transformers does; the special tokens' texts are in the latter, which may be absent
+    // beside the former.
     // Errors (kBadInput): unreadable files, wrong kinds of fields, no template at all, what Template::parse refuses.
     static Result<ChatTemplate> load(const std::filesystem::path& model_dir);
 

@@ -187,12 +187,20 @@ TEST(ChatTemplate, FindsTheTemplate) {
     dir.write("tokenizer_config.json", R"({"bos_token": "B", "eos_token": {"content": "E"}, "pad_token": null})");
     EXPECT_EQ(ChatTemplate::load(dir.path()).error().text,
               "chat template (" + config + "): wanted \"chat_template\", or a file chat_template.jinja, found neither");
+    dir.write("tokenizer_config.json", R"({"chat_template": "field{{ bos_token }}"})");
+    EXPECT_EQ(*ChatTemplate::load(dir.path())->render(messages), "field");
+    // The file goes before the field, whatever that is, and needs no configuration.
     dir.write("chat_template.jinja", "{{ bos_token + eos_token }}{{ pad_token is defined }}\n");
+    dir.write("tokenizer_config.json",
+              R"({"bos_token": "B", "eos_token": {"content": "E"}, "pad_token": null, "chat_template": "field"})");
     const auto beside = ChatTemplate::load(dir.path());
     ASSERT_TRUE(beside) << beside.error().text;
     EXPECT_EQ(*beside->render(messages), "BEFalse");
-    dir.write("tokenizer_config.json", R"({"chat_template": "field{{ bos_token }}"})");
-    EXPECT_EQ(*ChatTemplate::load(dir.path())->render(messages), "field");
+    std::filesystem::remove(dir.path() / "tokenizer_config.json");
+    dir.write("chat_template.jinja", "{{ bos_token is defined }}");
+    const auto alone = ChatTemplate::load(dir.path());
+    ASSERT_TRUE(alone) << alone.error().text;
+    EXPECT_EQ(*alone->render(messages), "False");
 }
 
 TEST(ChatTemplate, ChecksTheConfig) {
