@@ -197,7 +197,7 @@ SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefau
             options.temperature = 1;
         }
         options.top_k = defaults.top_k.value_or(0);
-        if (const double top_p = defaults.top_p.value_or(1); top_p > 0) options.top_p = top_p;
+        options.top_p = defaults.top_p.value_or(1);
         options.repeat_penalty = defaults.repetition_penalty.value_or(1);
     }
     options.temperature = args.temperature.value_or(options.temperature);

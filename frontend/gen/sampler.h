@@ -14,7 +14,7 @@ struct SamplingOptions {
     double repeat_penalty = 1;  // > 0; logits of ids seen before are divided by it, negative ones multiplied
     double temperature = 0;     // 0: the largest logit, lowest id among equals; what follows has no effect then
     int64_t top_k = 0;          // only so many of the likeliest; 0: all
-    double top_p = 1;           // (0, 1]: the fewest of the likeliest that have this probability together
+    double top_p = 1;           // [0, 1]: the fewest of the likeliest that have this probability together, at least one
     double min_p = 0;           // [0, 1]: those with at least this part of the likeliest one's probability
     uint64_t seed = 0;
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "tests/support/edit_checkpoint.h"
 #include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 #include "tests/support/temp_dir.h"
@@ -109,6 +110,28 @@ TEST(Generate, SameSeedSameText) {
     const auto greedy = json_of({"-p", kPrompt, "-n", "20", "--temp", "0"})["ids"];
     for (const auto& [option, value] : {std::pair{"--top-k", "1"}, {"--top-p", "1e-9"}, {"--min-p", "1"}}) {
         EXPECT_EQ(json_of({"-p", kPrompt, "-n", "20", "--temp", "2", option, value})["ids"], greedy) << option;
+    }
+}
+
+// What the model's authors say leaves one token only.
+TEST(Generate, SamplingOfGenerationConfig) {
+    const TempDir dir;
+    copy_checkpoint("nano-bf16", dir / "m");
+    const std::vector<std::string> options = {"generate", "-m", (dir / "m").string(), "--ids", "0,5,17",
+                                              "-n",       "20", "--ignore-eos",       "--json"};
+    const auto ids = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> all = options;
+        all.insert(all.end(), more.begin(), more.end());
+        const Ran ran = run_program(all);
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        return nlohmann::json::parse(ran.out, nullptr, false)["ids"];
+    };
+    const auto greedy = ids({"--temp", "0"});
+    for (const auto& [field, value] : {std::pair{"top_k", 1}, {"top_p", 0}}) {
+        edit_json(dir / "m/generation_config.json", [&, field = field, value = value](Json& g) {
+            g = {{"do_sample", true}, {"temperature", 2}, {field, value}};
+        });
+        EXPECT_EQ(ids({}), greedy) << field;
     }
 }
 
