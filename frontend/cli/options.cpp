@@ -198,6 +198,7 @@ SamplingOptions sampling_options(const SamplingArgs& args, const GenerationDefau
         }
         options.top_k = defaults.top_k.value_or(0);
         options.top_p = defaults.top_p.value_or(1);
+        options.min_p = defaults.min_p.value_or(0);
         options.repeat_penalty = defaults.repetition_penalty.value_or(1);
     }
     options.temperature = args.temperature.value_or(options.temperature);

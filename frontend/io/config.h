@@ -86,6 +86,7 @@ struct GenerationDefaults {
     std::optional<bool> do_sample;
     std::optional<double> temperature;         // >= 0
     std::optional<double> top_p;               // 0 to 1
+    std::optional<double> min_p;               // 0 to 1
     std::optional<int64_t> top_k;              // >= 0
     std::optional<double> repetition_penalty;  // > 0
     std::vector<int32_t> eos_token_ids;        // instead of the configuration's if not empty

@@ -30,6 +30,9 @@ Result<GenerationDefaults> GenerationDefaults::parse(std::string_view text, std:
     if (fields.has("top_p")) {
         VKS_ASSIGN(defaults.top_p, fields.number("top_p", 0, 1));
     }
+    if (fields.has("min_p")) {
+        VKS_ASSIGN(defaults.min_p, fields.number("min_p", 0, 1));
+    }
     if (fields.has("top_k")) {
         VKS_ASSIGN(defaults.top_k, fields.integer("top_k", 0, INT32_MAX));
     }

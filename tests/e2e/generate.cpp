@@ -127,7 +127,7 @@ TEST(Generate, SamplingOfGenerationConfig) {
         return nlohmann::json::parse(ran.out, nullptr, false)["ids"];
     };
     const auto greedy = ids({"--temp", "0"});
-    for (const auto& [field, value] : {std::pair{"top_k", 1}, {"top_p", 0}}) {
+    for (const auto& [field, value] : {std::pair{"top_k", 1}, {"top_p", 0}, {"min_p", 1}}) {
         edit_json(dir / "m/generation_config.json", [&, field = field, value = value](Json& g) {
             g = {{"do_sample", true}, {"temperature", 2}, {field, value}};
         });

@@ -198,10 +198,12 @@ TEST(Config, GenerationDefaults) {
     const auto none = GenerationDefaults::load(empty.path(), 512);
     ASSERT_TRUE(none);
     EXPECT_FALSE(none->temperature);
-    const auto several = GenerationDefaults::parse(R"({"eos_token_id":[5,6.0],"top_k":40})", "g.json", 512);
+    const auto several = GenerationDefaults::parse(R"({"eos_token_id":[5,6.0],"top_k":40,"min_p":0.1})", "g.json", 512);
     ASSERT_TRUE(several) << several.error().text;
     EXPECT_EQ(several->eos_token_ids, (std::vector<int32_t>{5, 6}));
     EXPECT_EQ(several->top_k, 40);
+    EXPECT_EQ(several->min_p, 0.1);
+    EXPECT_FALSE(GenerationDefaults::parse(R"({"min_p":1.5})", "g.json", 512));
 }
 
 TEST(Shapes, OverridesKeepTheRouterPossible) {
