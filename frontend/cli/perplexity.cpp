@@ -49,6 +49,7 @@ Status score_window(Engine& engine, std::span<const int32_t> ids, Score& score) 
         VKS_ASSIGN(const std::vector<float> logits, engine.logits());
         for (size_t i = 0; i < count; ++i) {
             const std::span<const float> row(&logits[i * vocab], vocab);
+            VKS_TRY(refuse_nan(row, score.tokens + static_cast<int64_t>(at + i)));
             score.nll += negative_log_likelihood(row, ids[at + i + 1]);
             choice.push_back(argmax(row));
         }

@@ -18,6 +18,11 @@ uint64_t mix(uint64_t x) {
     return x ^ (x >> 31);
 }
 
+// Infinities have no differences.
+float finite(float logit) {
+    return std::clamp(logit, std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
+}
+
 // Whether a comes after b: a strict order, so that the outcome doesn't depend on the heap's inner workings.
 constexpr auto after = [](const auto& a, const auto& b) {
     return a.weight != b.weight ? a.weight < b.weight : a.id > b.id;
@@ -41,6 +46,14 @@ int32_t argmax(std::span<const float> row) {
         }
     }
     return static_cast<int32_t>(best);
+}
+
+Status refuse_nan(std::span<const float> logits, int64_t position) {
+    for (size_t i = 0; i < logits.size(); ++i) {
+        if (!std::isnan(logits[i])) continue;
+        return bad_input("logits (position {}): wanted numbers, found NaN for token {}", position, i);
+    }
+    return {};
 }
 
 void Sampler::penalise(std::span<const int32_t> before) {
@@ -106,14 +119,9 @@ int32_t Sampler::draw(double noise) {
 
 // Fills row_.
 Status Sampler::prepare(std::span<const float> logits, int64_t position, std::span<const int32_t> before) {
+    VKS_TRY(refuse_nan(logits, position - 1));
     row_.assign(logits.begin(), logits.end());
-    for (size_t i = 0; i < row_.size(); ++i) {
-        if (std::isnan(row_[i])) {
-            return bad_input("logits (position {}): wanted numbers, found NaN for token {}", position - 1, i);
-        }
-        // Infinities have no differences.
-        row_[i] = std::clamp(row_[i], std::numeric_limits<float>::lowest(), std::numeric_limits<float>::max());
-    }
+    for (float& logit : row_) logit = finite(logit);
     if (options_.repeat_penalty != 1) penalise(before);
     return {};
 }

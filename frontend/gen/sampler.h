@@ -25,6 +25,9 @@ double sampling_noise(uint64_t seed, uint64_t position);
 // The index of the largest value, the lowest one among equals. NaN is never it; 0 if nothing else is there.
 int32_t argmax(std::span<const float> row);
 
+// Error: a NaN among the logits; `position` is that of the id they follow.
+Status refuse_nan(std::span<const float> logits, int64_t position);
+
 // Thread-safe as long as each thread has its own.
 class Sampler {
 public:

@@ -216,6 +216,21 @@ TEST(Errors, WhereModelAndPluginsAreIsWhereTheyWereSaidToBe) {
     EXPECT_TRUE(generate.err.starts_with(warning)) << generate.err;
 }
 
+// A model that computes NaN has no perplexity.
+TEST(Errors, PerplexityOfNaN) {
+    const TempDir dir;
+    copy_checkpoint("nano-bf16", dir / "m");
+    RawFile file = read_raw(dir / "m/model.safetensors");
+    const Json header = Json::parse(file.header);
+    const size_t at = header["model.norm.weight"]["data_offsets"][0];
+    file.data[at] = '\xc0';
+    file.data[at + 1] = '\x7f';
+    write_raw(dir / "m/model.safetensors", file);
+    write_bytes(dir / "text", std::string(200, 'x'));
+    const Ran ran = run_program({"perplexity", "-m", (dir / "m").string(), "-f", (dir / "text").string(), "-c", "4"});
+    EXPECT_EQ(failure(ran, 3), "logits (position 0): wanted numbers, found NaN for token 0");
+}
+
 TEST(Errors, UnknownBackends) {
     struct Case {
         std::vector<std::string> options;
