@@ -87,8 +87,14 @@ Status Speculator::draft(int64_t count) {
     for (int64_t i = 0; i < count; ++i) {
         const double start = clock_();
         VKS_ASSIGN(const std::vector<float> logits, sequence_.draft());
-        VKS_ASSIGN(const int32_t id, choose_draft(logits, std::ssize(sequence_.ids())));
-        sequence_.push(id);
+        const auto id = choose_draft(logits, std::ssize(sequence_.ids()));
+        if (!id) {  // NaN, which the answer must not depend on: what there is is verified
+            const double lost = clock_() - start;
+            last_->row_seconds += lost;
+            stats_.draft_seconds += lost;
+            break;
+        }
+        sequence_.push(*id);
         draft_seconds_.push_back(clock_() - start);
         stats_.draft_seconds += draft_seconds_.back();
     }
@@ -123,13 +129,14 @@ Status Speculator::step(int64_t most) {
     VKS_TRY(sequence_.verify());
     rows_ = sequence_.take_logits();
     last_->draft_seconds = draft_seconds_;
+    const std::ptrdiff_t drafted = std::ssize(draft_seconds_);
     last_->verify_seconds = clock_() - start;
     stats_.verify_seconds += last_->verify_seconds;
     ++stats_.steps;
-    stats_.drafted += count;
-    stats_.drafted_at.resize(std::max(stats_.drafted_at.size(), size_t(count)));
+    stats_.drafted += drafted;
+    stats_.drafted_at.resize(std::max(stats_.drafted_at.size(), size_t(drafted)));
     stats_.accepted_at.resize(stats_.drafted_at.size());
-    for (size_t i = 0; i < size_t(count); ++i) {
+    for (size_t i = 0; i < size_t(drafted); ++i) {
         ++stats_.drafted_at[i];
     }
     next_ = 0;

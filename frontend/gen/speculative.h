@@ -62,7 +62,8 @@ public:
     Status begin();
     // Whether next() has to wait for a step().
     bool used_up() const { return used_up_; }
-    // Drafts up to `most` ids and runs the main model over the last id and them.
+    // Drafts up to `most` ids, fewer where a module's logits are NaN, and runs the main model over the last id and
+    // them.
     Status step(int64_t most);
     // The next id; it is pushed onto the sequence, or stands there as an accepted draft.
     Result<int32_t> next();

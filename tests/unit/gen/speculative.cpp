@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 
+#include "tests/support/rewrite_checkpoint.h"
 #include "tests/unit/gen/test_engine.h"
 
 namespace vks {
@@ -193,6 +194,38 @@ TEST_P(Rejection, IsWhatTheSpeculatorDoes) {
 
 INSTANTIATE_TEST_SUITE_P(TopP, Rejection, testing::Values(1.0, 0.9),
                          [](const auto& info) { return info.param < 1 ? "Nucleus" : "All"; });
+
+// The answer is the same with and without drafts, also where the module can't draft.
+TEST(Speculator, NaNOfAModuleIsNoDraft) {
+    const test::TempDir dir;
+    test::rewrite_checkpoint("nano-fp8", dir / "m", [](test::StoredTensor& tensor) {
+        if (tensor.info.name == "model.layers.3.enorm.weight") tensor.bytes.replace(0, 2, "\xc0\x7f");
+        return true;
+    });
+    const auto made = test::drafting_engine(dir / "m", 1, 1);
+    const auto ids_with = [&](int64_t most) {
+        SpeculationOptions options;
+        options.most = most;
+        DraftLength length(most);
+        Sampler sampler({});
+        Sequence sequence(*made.engine, 1);
+        sequence.begin(kPrompt);
+        EXPECT_TRUE(sequence.run(std::ssize(kPrompt)));
+        Speculator speculator(sequence, sampler, options, length);
+        EXPECT_TRUE(speculator.begin());
+        for (int i = 0; i < 6; ++i) {
+            if (speculator.used_up()) {
+                const Status stepped = speculator.step(most);
+                EXPECT_TRUE(stepped) << stepped.error().text;
+            }
+            const auto id = speculator.next();
+            EXPECT_TRUE(id) << id.error().text;
+        }
+        EXPECT_EQ(speculator.stats().drafted, 0);
+        return std::vector<int32_t>(sequence.ids().begin(), sequence.ids().end());
+    };
+    EXPECT_EQ(ids_with(1), ids_with(0));
+}
 
 TEST(DrawId, InvertsTheCumulativeDistribution) {
     const Row row = {0, 0.25, 0.5, 0, 0.25, 0};
