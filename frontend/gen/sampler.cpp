@@ -57,13 +57,15 @@ Status refuse_nan(std::span<const float> logits, int64_t position) {
 }
 
 void Sampler::penalise(std::span<const int32_t> before) {
-    const float penalty = static_cast<float>(options_.repeat_penalty);
+    using Limits = std::numeric_limits<float>;
+    const double in_range = std::clamp<double>(options_.repeat_penalty, Limits::min(), Limits::max());
+    const auto penalty = static_cast<float>(in_range);
     std::vector<bool> seen(row_.size());
     for (const int32_t id : before) {
         const size_t i = static_cast<size_t>(id);
         if (id < 0 || i >= row_.size() || seen[i]) continue;
         seen[i] = true;
-        row_[i] = row_[i] < 0 ? row_[i] * penalty : row_[i] / penalty;
+        row_[i] = finite(row_[i] < 0 ? row_[i] * penalty : row_[i] / penalty);
     }
 }
 

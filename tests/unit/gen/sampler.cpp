@@ -143,6 +143,22 @@ TEST(Sampler, PenaltyDividesPositiveAndMultipliesNegativeLogitsOnce) {
     EXPECT_EQ(sample(options, {3, 2, -9}, 5, {-4, 77}), 0);   // ids of no logit
 }
 
+// Beyond what a float holds, too, nothing becomes NaN.
+TEST(Sampler, PenaltyMayBeTinyOrHuge) {
+    SamplingOptions options;
+    options.temperature = 1;
+    for (const double penalty : {1e-39, 1e-60, 1e60}) {
+        options.repeat_penalty = penalty;
+        const std::vector<float> logits = {3, 0, -2, 1, kInfinity, -kInfinity};
+        const std::vector<int32_t> before = {0, 1, 2, 4, 5};
+        const auto probabilities = Sampler(options).probabilities(logits, 5, before);
+        ASSERT_TRUE(probabilities);
+        double sum = 0;
+        for (const double p : *probabilities) sum += p;
+        EXPECT_NEAR(sum, 1, 1e-12) << penalty;
+    }
+}
+
 TEST(Sampler, ImpossibleTokensNeverCome) {
     SamplingOptions options;
     options.temperature = 1;
