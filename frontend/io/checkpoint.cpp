@@ -34,6 +34,10 @@ int64_t layer_of(std::string_view name) {
     return layer;
 }
 
+std::string expert_prefix(int64_t layer, int64_t expert) {
+    return layer_prefix(layer) + "mlp.experts." + std::to_string(expert) + ".";
+}
+
 }  // namespace
 
 Result<Checkpoint> Checkpoint::open(const std::filesystem::path& dir) {
@@ -124,6 +128,7 @@ void Checkpoint::forget_missing_modules() {
 
 Status Checkpoint::verify() const {
     std::unordered_set<const TensorView*> used;
+    std::unordered_map<std::string, const TensorView*> first_expert;  // of the layer, by the rest of the name
     VKS_TRY(for_each_tensor(config_, [&](const TensorSpec& spec) -> Status {
         if (spec.may_be_missing() && find(spec.name) == nullptr) return {};
         if (spec.cols == 0) {
@@ -134,8 +139,16 @@ Status Checkpoint::verify() const {
             if (!found) return found.error();
             if (found->scale) used.insert(find(scale_name(spec.name)));
         }
-        used.insert(find(spec.name));
-        return {};
+        const TensorView* tensor = find(spec.name);
+        used.insert(tensor);
+        if (spec.expert < 0) return {};
+        // A layer's experts are multiplied together.
+        const std::string part = spec.name.substr(expert_prefix(spec.layer, spec.expert).size());
+        const TensorView*& first = first_expert[part];
+        if (spec.expert == 0) first = tensor;
+        if (tensor->dtype == first->dtype) return {};
+        return bad_input("tensor {} ({}): wanted {}, as {} is, found {}", quote(spec.name), tensor->file_name(),
+                         dtype_name(first->dtype), quote(first->name), dtype_name(tensor->dtype));
     }));
     return refuse_unexpected(used);
 }

@@ -39,8 +39,9 @@ struct Vector {
 class Checkpoint {
 public:
     // Reads config.json, generation_config.json, the index and the headers of all shards, and verifies that the folder
-    // holds every weight of the configuration with a type and shape that fit, and in its layers no others. MTP modules
-    // of which there is nothing at all count as not configured. Data is not read.
+    // holds every weight of the configuration with a type and shape that fit, in its layers no others, and of a layer's
+    // experts each matrix as one type. MTP modules of which there is nothing at all count as not configured. Data is
+    // not read.
     static Result<Checkpoint> open(const std::filesystem::path& dir);
 
     const std::filesystem::path& dir() const { return dir_; }

@@ -173,6 +173,20 @@ TEST(Checkpoint, MtpModulesNeedNoCopiesOfEmbeddingAndHead) {
     }
 }
 
+TEST(Checkpoint, ExpertsOfALayerHaveOneType) {
+    const TempDir dir;
+    const std::string name = "model.layers.2.mlp.experts.3.up_proj.weight";
+    test::rewrite_checkpoint("nano-fp8", dir / "m", [&](test::StoredTensor& tensor) {
+        if (tensor.info.name == name) test::retype(tensor, DType::kBF16);
+        return tensor.info.name != scale_name(name);
+    });
+    const auto checkpoint = Checkpoint::open(dir / "m");
+    ASSERT_FALSE(checkpoint);
+    EXPECT_EQ(checkpoint.error().text,
+              "tensor \"" + name + "\" (" + (dir / "m/model.safetensors").string() +
+                  "): wanted F8_E4M3, as \"model.layers.2.mlp.experts.0.up_proj.weight\" is, found BF16");
+}
+
 // Without a trace of the modules that config.json speaks of, the main model is all there is.
 TEST(Checkpoint, MissingMtpModulesAreNotCounted) {
     const TempDir dir;
