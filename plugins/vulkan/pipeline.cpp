@@ -76,8 +76,7 @@ void Pipelines::save_cache() {
 }
 
 const Shader& Pipelines::shader(const std::string& name) {
-    std::unique_ptr<Shader>& slot = shaders_[name];
-    if (slot) return *slot;
+    if (const auto found = shaders_.find(name); found != shaders_.end()) return *found->second;
     auto made = std::make_unique<Shader>();
     const auto given = replaced_.find(name);
     made->code = given == replaced_.end() ? find_shader(name) : given->second;
@@ -99,9 +98,10 @@ const Shader& Pipelines::shader(const std::string& name) {
     layout.pSetLayouts = &made->set_layout;
     layout.pushConstantRangeCount = push.size > 0 ? 1 : 0;
     layout.pPushConstantRanges = &push;
-    vk_check(vk_.vkCreatePipelineLayout(device_, &layout, nullptr, &made->layout), "vkCreatePipelineLayout");
-    slot = std::move(made);
-    return *slot;
+    const VkResult result = vk_.vkCreatePipelineLayout(device_, &layout, nullptr, &made->layout);
+    if (result != VK_SUCCESS) vk_.vkDestroyDescriptorSetLayout(device_, made->set_layout, nullptr);
+    vk_check(result, "vkCreatePipelineLayout");
+    return *shaders_.emplace(name, std::move(made)).first->second;
 }
 
 VkPipeline Pipelines::compile(const Shader& shader, const Program& program) {
@@ -164,8 +164,8 @@ void Pipelines::count(uint64_t program, VkPipelineCreationFeedbackFlags feedback
 
 const Pipeline& Pipelines::get(const Program& program) {
     const std::lock_guard lock(mutex_);
-    std::unique_ptr<Pipeline>& slot = pipelines_[key_of(program)];
-    if (slot) return *slot;
+    const std::string key = key_of(program);
+    if (const auto found = pipelines_.find(key); found != pipelines_.end()) return *found->second;
     const Shader& with = shader(program.shader);
     if (program.workgroup == 0 || program.workgroup > gpu_.caps.max_invocations)
         throw Failure(VKS_UNSUPPORTED, "shader " + program.shader + ": wanted a workgroup of at most " +
@@ -178,12 +178,12 @@ const Pipeline& Pipelines::get(const Program& program) {
     made->shader = &with;
     std::packaged_task<VkPipeline()> job([this, &with, program] { return compile(with, program); });
     made->handle = job.get_future().share();
-    jobs_.push_back(std::move(job));
+    // First, as a thread can be refused, too.
     const size_t most = std::clamp(std::thread::hardware_concurrency(), 1u, 16u);
     if (workers_.size() < most) workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+    jobs_.push_back(std::move(job));
     changed_.notify_one();
-    slot = std::move(made);
-    return *slot;
+    return *pipelines_.emplace(key, std::move(made)).first->second;
 }
 
 void Pipelines::replace(const std::string& name, std::vector<uint32_t> words) {

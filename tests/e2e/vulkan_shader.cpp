@@ -107,6 +107,16 @@ TEST(VulkanShader, AnInterfaceOfItsOwnIsRefused) {
     EXPECT_NE(ran.err.find("wanted 6 bindings"), std::string::npos) << ran.err;
 }
 
+// So is one that lacks a constant, and nothing half made of it is met when the device is closed.
+TEST(VulkanShader, AMissingConstantIsRefused) {
+    const TempDir dir;
+    const Ran ran =
+        bench_shader(edited(dir, "rms_norm.comp", "layout(constant_id = 2) const uint W = F32;", "const uint W = F32;"),
+                     {"--rows", "2"});
+    EXPECT_EQ(ran.status, 5);
+    EXPECT_NE(ran.err.find("no constant W"), std::string::npos) << ran.err;
+}
+
 TEST(VulkanShader, NumbersAreTakenOrRefused) {
     const TempDir dir;
     const fs::path file = edited(dir, "gemm.comp");

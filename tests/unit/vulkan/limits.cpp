@@ -52,6 +52,15 @@ TEST(VulkanLimits, BuffersOfAShader) {
     EXPECT_NE(text.find("wanted at most 4 buffers, found 5"), std::string::npos) << text;
 }
 
+// Not even what a device is tried with can be made: that is told, and closing it finds nothing half made.
+TEST(VulkanLimits, NoBuffersNoDevice) {
+    const PluginFile file = plugin();
+    const Target target(*file.table, 0, "buffers=0");
+    EXPECT_FALSE(target.ok());
+    EXPECT_EQ(target.status, VKS_UNSUPPORTED);
+    EXPECT_STREQ(target.error.text, "shader fp8_codes: more buffers than the device takes");
+}
+
 // Host memory is used in place on the one driver known to be good for files' read-only mappings, and on no other
 // unasked.
 TEST(VulkanLimits, ImportsWhereThatIsKnownToWork) {
