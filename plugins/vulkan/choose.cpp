@@ -67,6 +67,22 @@ uint64_t choose_block(uint64_t bytes, Memory kind, uint64_t held, uint64_t heap,
     return std::max(bytes, block / kMiB * kMiB);
 }
 
+// Where memory ends, ranges of some MiB get blocks of their own, which leave nothing empty. Small ones go on sharing,
+// in blocks half as large each time: there are thousands of them, and whatever a block leaves empty the next ones fill.
+std::vector<BlockWay> choose_ways(uint64_t bytes, Memory kind, uint64_t held, std::span<const MemoryType> types,
+                                  const VkPhysicalDeviceMemoryProperties& properties, uint64_t largest) {
+    const bool halves = choose_share(bytes, kind) == Share::kSmall;
+    std::vector<BlockWay> ways;
+    for (const MemoryType& type : types) {
+        const uint64_t heap = properties.memoryHeaps[properties.memoryTypes[type.index].heapIndex].size;
+        uint64_t block = choose_block(bytes, kind, held, heap, largest);
+        ways.push_back({type, block});
+        while (halves && block / 2 >= std::max(bytes, kMiB)) ways.push_back({type, block /= 2});
+        if (block != bytes) ways.push_back({type, bytes});
+    }
+    return ways;
+}
+
 // All that says something: RADV's own identities are a place on the bus and a constant.
 std::array<uint8_t, VK_UUID_SIZE> identity(const VkPhysicalDeviceProperties& device,
                                            const VkPhysicalDeviceVulkan11Properties& ids) {

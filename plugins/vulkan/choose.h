@@ -31,6 +31,17 @@ Share choose_share(uint64_t bytes, Memory kind);
 // the driver allows an allocation, 0 if it doesn't say.
 uint64_t choose_block(uint64_t bytes, Memory kind, uint64_t held, uint64_t heap, uint64_t largest);
 
+struct BlockWay {
+    MemoryType type;
+    uint64_t bytes = 0;
+    bool operator==(const BlockWay&) const = default;
+};
+
+// Blocks to try for a range of `bytes`, one after the other until the driver has the memory: of the first of `types`
+// first, and of each last such a one as the range alone needs. `held` and `largest` as for choose_block().
+std::vector<BlockWay> choose_ways(uint64_t bytes, Memory kind, uint64_t held, std::span<const MemoryType> types,
+                                  const VkPhysicalDeviceMemoryProperties& properties, uint64_t largest);
+
 // What a device and its driver are known by: what was compiled or measured for others isn't theirs.
 std::array<uint8_t, VK_UUID_SIZE> identity(const VkPhysicalDeviceProperties& device,
                                            const VkPhysicalDeviceVulkan11Properties& ids);

@@ -142,24 +142,18 @@ Block& Heap::make_block(uint64_t bytes, MemoryType type, void* host) {
     return block;
 }
 
-// In the first heap that has room; where a block to be shared has none, the range's own bytes may.
+// In the first heap that has room; where a block to be shared has none, a smaller one may.
 Block& Heap::make_block_for(uint64_t bytes, Memory kind) {
     const std::vector<MemoryType>& types = kind == Memory::kDevice ? device_types_ : host_types_;
     if (types.empty()) throw Failure(VKS_UNSUPPORTED, "memory: wanted a type that the host can see, found none");
     uint64_t held = 0;
     for (const Block& block : blocks_) held += block.kind == kind && !block.imported ? block.bytes : 0;
-    const Share share = choose_share(bytes, kind);
-    std::vector<std::pair<MemoryType, uint64_t>> ways;
-    for (const MemoryType& type : types) {
-        const uint64_t heap = types_.memoryHeaps[types_.memoryTypes[type.index].heapIndex].size;
-        ways.emplace_back(type, choose_block(bytes, kind, held, heap, gpu_.caps.max_allocation));
-        if (share == Share::kMiddle && ways.back().second != bytes) ways.emplace_back(type, bytes);
-    }
+    const auto ways = choose_ways(bytes, kind, held, types, types_, gpu_.caps.max_allocation);
     for (size_t i = 0;; ++i) {
         try {
-            Block& made = make_block(ways[i].second, ways[i].first);
+            Block& made = make_block(ways[i].bytes, ways[i].type);
             made.kind = kind;
-            made.share = share;
+            made.share = choose_share(bytes, kind);
             return made;
         } catch (const Failure& failure) {
             if (failure.status != VKS_NO_MEMORY || i + 1 == ways.size()) throw;

@@ -165,6 +165,34 @@ TEST(ChooseBlock, SmallDevicesAndLargeRanges) {
     EXPECT_EQ(choose_block(32 * mib, Memory::kHost, 0, 8192 * mib, 0), 32 * mib);
 }
 
+// What is left of a nearly full device serves as well: blocks that get smaller, in the end the range alone; and after
+// the first heap the next one.
+TEST(ChooseWays, EndWithTheRangeItself) {
+    const uint64_t mib = uint64_t{1} << 20;
+    VkPhysicalDeviceMemoryProperties p{};
+    p.memoryTypes[1].heapIndex = 1;
+    p.memoryHeaps[0].size = p.memoryHeaps[1].size = 8192 * mib;
+    const std::vector<MemoryType> types = {{0, false}, {1, true}};
+    const auto bytes = [&](uint64_t range, Memory kind, size_t count) {
+        std::vector<uint64_t> found;
+        for (const BlockWay& way : choose_ways(range, kind, 0, std::span(types).first(count), p, 0))
+            found.push_back(way.bytes);
+        return found;
+    };
+    using Bytes = std::vector<uint64_t>;
+    const Bytes small = {64 * mib, 32 * mib, 16 * mib, 8 * mib, 4 * mib, 2 * mib, mib, 24};
+    EXPECT_EQ(bytes(24, Memory::kHost, 1), small);
+    EXPECT_EQ(bytes(24, Memory::kDevice, 1), small);
+    EXPECT_EQ(bytes(5 * mib, Memory::kDevice, 1), (Bytes{64 * mib, 32 * mib, 16 * mib, 8 * mib, 5 * mib}));
+    EXPECT_EQ(bytes(4 * mib, Memory::kDevice, 1), (Bytes{64 * mib, 32 * mib, 16 * mib, 8 * mib, 4 * mib}));
+    EXPECT_EQ(bytes(16 * mib, Memory::kDevice, 1), (Bytes{256 * mib, 16 * mib}));
+    EXPECT_EQ(bytes(65 * mib, Memory::kDevice, 2), (Bytes{65 * mib, 65 * mib}));
+    const auto both = choose_ways(16 * mib, Memory::kDevice, 0, types, p, 0);
+    const std::vector<BlockWay> wanted = {
+        {types[0], 256 * mib}, {types[0], 16 * mib}, {types[1], 256 * mib}, {types[1], 16 * mib}};
+    EXPECT_TRUE(both == wanted);
+}
+
 // Two cards in one slot after each other, an update of the driver: RADV's deviceUUID and driverUUID tell neither.
 TEST(Identity, FollowsEverythingThatDiffers) {
     using Ids = VkPhysicalDeviceVulkan11Properties;
