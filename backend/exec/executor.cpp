@@ -181,6 +181,7 @@ Status Executor::repeat_rows(PlanSet& set, int64_t have, int64_t count) {
 
 void Executor::keep_only(const PlanSet& set) {
     if (uses_) uses_->forget();
+    if (refused_ && !set.has(*refused_)) refused_ = nullptr;
     std::erase_if(bound_, [&](const auto& entry) { return !set.has(*entry.first); });
     std::erase_if(clocks_, [&](const auto& entry) { return !set.uses(*entry.first); });
     std::erase_if(lanes_, [&](const auto& entry) { return !set.uses(*entry.first); });
@@ -264,12 +265,26 @@ Status Executor::finish_lanes(Status status) {
     return status;
 }
 
+// Waits for all of them, so that the next plan does without everything that fails here.
+Status Executor::finish_kernels(const Plan& plan) {
+    Status status;
+    for (size_t i = 0; i < plan.launches.size(); ++i) {
+        Status finished =
+            plan.devices[plan.report[i].device].device->finish(plan.launches[i].kernel, plan.report[i].what);
+        if (status && !finished) status = finished;
+    }
+    if (!status) refused_ = &plan;
+    return status;
+}
+
 Status Executor::run(const Plan& plan, const Step& step) {
     const int64_t begin = trace_ ? trace_->now() : 0;
     for (size_t i = 0; i < kSymbols; ++i)
         CHECK(step.bind[i] >= 1 && step.bind[i] <= plan.graph->max[i], "symbol {} bound to {} of {}", i, step.bind[i],
               plan.graph->max[i]);
-    const Bound& bound = bind(plan, step.bind);
+    Bound& bound = bind(plan, step.bind);
+    if (!bound.compiled) VKS_TRY(finish_kernels(plan));
+    bound.compiled = true;
     if (trace_) trace_->begin_step({plan.graph, bound.places, step.bind, step.state_first + step.state_count}, begin);
     if (slots_) slots_->begin_step();
     VKS_TRY(finish_lanes(run_segments(plan, step, bound)));

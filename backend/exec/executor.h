@@ -44,6 +44,9 @@ public:
     // An error leaves the step undone: states may hold the rows it wrote, nothing earlier changed. Nothing is in flight
     // afterwards either way, except on a lost device.
     Status run(const Plan& plan, const Step& step);
+    // A plan's kernel turned out to be none when the plan was first run: the step has to be run by another plan, in
+    // which prepare() fails for it. Until keep_only() of a set without that plan.
+    bool refused() const { return refused_ != nullptr; }
     // Copies output `value`, at the extents of the last run of `plan`, into `to`.
     Status read(const Plan& plan, ValueId value, void* to);
     // Rows [first, first + count) of a state that the plan uses.
@@ -64,6 +67,7 @@ private:
         Bindings bind{};
         std::vector<vks_tensor> args;                             // Plan::args at actual extents
         std::shared_ptr<const std::vector<Trace::Place>> places;  // where there is a trace
+        bool compiled = false;                                    // its kernels are
     };
     struct Clocks {
         StreamClock stream;
@@ -84,6 +88,7 @@ private:
     Status launch_probed(const Plan& plan, const Step& step, size_t node, const Bound& bound, Lane& lane);
     Status run_segments(const Plan& plan, const Step& step, const Bound& bound);
     Status finish_lanes(Status status);
+    Status finish_kernels(const Plan& plan);
     Bound& bind(const Plan& plan, const Bindings& b);
 
     Trace* trace_;
@@ -94,6 +99,7 @@ private:
     std::unordered_map<Device*, std::unique_ptr<Lane>> lanes_;
     std::unordered_map<const Device*, Clocks> clocks_;  // of the lanes, where there is a trace
     std::unordered_map<const Plan*, Bound> bound_;
+    const Plan* refused_ = nullptr;
     std::vector<std::byte> bounce_;  // between two devices' memories
 };
 

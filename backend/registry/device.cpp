@@ -112,6 +112,8 @@ Result<std::unique_ptr<Device>> Device::open(const vks_plugin& plugin, uint32_t 
         return Error{
             Code::kNoBackend,
             fmt::format("info ({}): wanted a power of two up to 65536 as alignment, found {}", device->id_, alignment)};
+    device->compile_ =
+        static_cast<const vks_compile_api*>(find_extension(plugin, VKS_COMPILE_ID, sizeof(vks_compile_api)));
     device->stats_ = static_cast<const vks_stats_api*>(find_extension(plugin, VKS_STATS_ID, sizeof(vks_stats_api)));
     return device;
 }
@@ -196,6 +198,18 @@ Result<Kernel> Device::prepare(const vks_op& op, const std::string& what) {
     VKS_TRY(call("prepare " + what, api_.prepare, raw_, &op, &raw));
     if (!raw) return Error{Code::kNoBackend, fmt::format("prepare {} ({}): success without a kernel", what, id_)};
     return Kernel(*this, raw);
+}
+
+Status Device::finish(const Kernel& kernel, const std::string& what) {
+    if (!compile_) return {};
+    Status finished = call("prepare " + what, compile_->finish, raw_, kernel.get());
+    if (finished) return {};
+    const auto first = [&] {
+        const std::lock_guard lock(mutex_);
+        return unfinished_.insert(finished.error().text).second;
+    };
+    if (!first()) mark(Health::kUnhealthy, finished.error().text);
+    return finished;
 }
 
 Result<Stream> Device::stream() {

@@ -7,11 +7,13 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "backend/abi/draft/compile.h"
 #include "backend/abi/draft/stats.h"
 #include "backend/abi/plugin.hpp"
 #include "backend/base/result.h"
@@ -121,6 +123,9 @@ public:
     Support query(const vks_op& op);
     uint64_t packed_bytes(const vks_tensor& tensor);
     Result<Kernel> prepare(const vks_op& op, const std::string& what);
+    // Waits for a kernel that is still being compiled. An error says that prepare() of such an op fails from now on; a
+    // device that gives the same one again takes it back, and isn't kOk any more. `what` as for prepare().
+    Status finish(const Kernel& kernel, const std::string& what);
     Result<Stream> stream();
     Result<Fence> fence();
     // [stream]
@@ -158,13 +163,15 @@ private:
     std::string id_;
     vks_device* raw_ = nullptr;
     const vks_stats_api* stats_ = nullptr;
+    const vks_compile_api* compile_ = nullptr;
     vks_info info_{};
     std::atomic<Health> health_{Health::kOk};
     std::atomic<bool> wrong_{false};
     std::atomic<uint64_t> watchdog_ns_{kWatchdogNs};
     std::atomic<bool> hangs_{false};
-    mutable std::mutex mutex_;  // guards health_reason_
+    mutable std::mutex mutex_;  // guards what follows
     std::string health_reason_;
+    std::set<std::string> unfinished_;  // the errors of finish()
 };
 
 }  // namespace vks

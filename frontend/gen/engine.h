@@ -121,9 +121,9 @@ public:
     // `placement` as far as it can still be: operators by name and lists for prompts without devices that failed.
     Placement without_failed(Placement placement);
     // After `error` in a step: goes on without the devices that failed, as commit() does with another placement, and
-    // with operators that were placed on one of them by name wherever the rest of the placement has them. Gives `error`
-    // back when no device failed, and says which operator is left without one when that is so. What was prepared may
-    // want those devices, and is given up.
+    // with operators that were placed on one of them by name wherever the rest of the placement has them; where a
+    // kernel turned out to be none, without it. Gives `error` back when nothing of that is so, and says which operator
+    // is left without a device when one is. What was prepared may want those devices, and is given up.
     Result<Swap> leave_failed(const Error& error);
     // Under options().check; else null.
     const conformance::Checker* checker() const { return checker_.get(); }

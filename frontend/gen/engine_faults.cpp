@@ -26,7 +26,7 @@ Placement Engine::without_failed(Placement placement) {
 }
 
 Result<Swap> Engine::leave_failed(const Error& error) {
-    if (error.code != Code::kNoBackend || plans_->healthy()) return error;
+    if (error.code != Code::kNoBackend || (plans_->healthy() && !executor_->refused())) return error;
     for (;;) {
         const std::vector<Health> before = health();
         Placement without = without_failed(placement_);

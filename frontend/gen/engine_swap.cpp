@@ -19,7 +19,7 @@ Status Engine::prepare(const Placement& to) {
     abandon();
     VKS_ASSIGN(std::vector<PlanRequest> requests, requests(to));
     wanted_ = to;
-    building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests));
+    building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests), executor_->refused());
     return {};
 }
 

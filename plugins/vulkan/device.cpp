@@ -43,8 +43,8 @@ vks_device::vks_device(Gpu g, const Options& options) : vks_device(std::move(g))
     statistics = gpu.pipeline_statistics && options.statistics;
     create();
     heap = std::make_unique<Heap>(gpu, handle, vk);
-    pipelines =
-        std::make_unique<Pipelines>(gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0);
+    pipelines = std::make_unique<Pipelines>(
+        gpu, handle, vk, statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0, options.refuse);
     dummy = heap->allocate(256, Memory::kDevice);
     // Otherwise tried, which devices that only compile can't be.
     gpu.caps.fp8_by_half = options.fp8_by_half ? *options.fp8_by_half : decodes_fp8_by_half(*this);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "backend/abi/draft/clock.h"
+#include "backend/abi/draft/compile.h"
 #include "backend/abi/draft/probe.h"
 #include "backend/abi/draft/shader.h"
 #include "backend/abi/draft/stats.h"
@@ -101,6 +102,7 @@ namespace vks::vulkan {
 
 extern const vks_device_api kDeviceApi;
 extern const vks_clock_api kClockApi;
+extern const vks_compile_api kCompileApi;
 extern const vks_probe_api kProbeApi;
 extern const vks_shader_api kShaderApi;
 extern const vks_stats_api kStatsApi;

@@ -1,5 +1,6 @@
 // query and prepare: everything a caller might get wrong is found here, the operators trust their arguments.
 #include <algorithm>
+#include <chrono>
 #include <cstdio>
 
 #include "plugins/args/ops/grouped_gemm.h"
@@ -98,7 +99,17 @@ void fill_table(vks_device& device, const vks_op& op, vks_kernel& kernel, std::p
     std::memcpy(kernel.table.mapped, addresses.data(), addresses.size() * sizeof(uint64_t));
 }
 
+vks_status finish(vks_device* device, vks_kernel* kernel, vks_error* error) noexcept {
+    return guarded(error, [&] {
+        if (!device || !kernel) throw Failure(VKS_INVALID, "found a null argument");
+        for (const Pipeline* pipeline : kernel->pipelines) pipeline->handle.get();
+        return vks_status{VKS_OK};
+    });
+}
+
 }  // namespace
+
+extern constinit const vks_compile_api kCompileApi = {.size = sizeof(vks_compile_api), .finish = finish};
 
 std::vector<Program> programs_of(const vks_device& device, const vks_op& op) {
     Resolved resolved;
@@ -143,7 +154,12 @@ std::unique_ptr<vks_kernel> prepare(vks_device& device, const vks_op& op) {
             made->given.push_back(i);
         }
     }
-    for (const Program& program : made->recipe.programs) made->pipelines.push_back(&device.pipelines->get(program));
+    for (const Program& program : made->recipe.programs) {
+        const Pipeline& pipeline = device.pipelines->get(program);
+        // Compiled before, and in vain: that is said now, not when somebody waits for it.
+        if (pipeline.handle.wait_for(std::chrono::seconds(0)) == std::future_status::ready) pipeline.handle.get();
+        made->pipelines.push_back(&pipeline);
+    }
     if (made->op->table && device.caps().addresses)
         fill_table(device, op, *made, made->op->table(Signature{made->args, made->params.data(), op.params_size}));
     return made;

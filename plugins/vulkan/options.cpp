@@ -54,6 +54,8 @@ bool read(Options& out, const std::string& key, const std::string& text) {
         out.binding = number(key, text, UINT64_MAX);
     } else if (key == "buffers") {
         out.buffers = number(key, text, UINT64_MAX);
+    } else if (key == "refuse") {
+        out.refuse = text;
     } else if (key == "submission") {
         out.submission = number(key, text, UINT64_MAX);
     } else {

@@ -14,6 +14,7 @@ struct Options {
     std::optional<bool> import;
     std::optional<bool> fp8_by_half;
     std::optional<uint64_t> binding, buffers, submission;
+    std::string refuse;  // a shader, "gemm" or "gemm.coopmat", that no pipeline can be made of; empty: none
 };
 
 // "key=value;key=value". The caller's may hold other plugins' keys; those of VKSEEK_VULKAN_OPTIONS (`environment`) are

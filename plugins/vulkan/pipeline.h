@@ -34,7 +34,9 @@ struct Pipeline {
 // Thread-safe.
 class Pipelines {
 public:
-    Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk, VkPipelineCreateFlags flags);
+    // `refuse`: Options has it.
+    Pipelines(const Gpu& gpu, VkDevice device, const VolkDeviceTable& vk, VkPipelineCreateFlags flags,
+              std::string refuse);
     ~Pipelines();  // writes the cache when it has grown
     Pipelines(const Pipelines&) = delete;
     Pipelines& operator=(const Pipelines&) = delete;
@@ -61,6 +63,7 @@ private:
     VkDevice device_;
     const VolkDeviceTable& vk_;
     const VkPipelineCreateFlags flags_;
+    const std::string refuse_;
     std::filesystem::path cache_file_;  // empty: none
     VkPipelineCache cache_ = VK_NULL_HANDLE;
     CacheFile earlier_;          // as it was found; const while pipelines are made

@@ -56,6 +56,7 @@ const void* extension(const char* id) noexcept {
     const std::string wanted = id ? id : "";
     if (wanted == VKS_STATS_ID) return &kStatsApi;
     if (wanted == VKS_CLOCK_ID) return &kClockApi;
+    if (wanted == VKS_COMPILE_ID) return &kCompileApi;
     if (wanted == VKS_PROBE_ID) return &kProbeApi;
     if (wanted == VKS_SHADER_ID) return &kShaderApi;
     if (wanted == VKS_TUNING_ID) return &kTuningApi;

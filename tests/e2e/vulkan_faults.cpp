@@ -87,6 +87,69 @@ TEST(VulkanFault, GivenUpWhileItWorksItEndsWithOneLine) {
     }
 }
 
+// A shader that the driver's compiler refuses: its operator runs elsewhere, all others stay, no row is computed again.
+// The plans of a prompt and of single tokens have programs of their own of some operators.
+class VulkanRefusal : public testing::TestWithParam<const char*> {
+protected:
+    static Ran run(const std::string& shader, const std::vector<std::string>& options) {
+        std::vector<std::string> arguments = {"generate",    "-m",          data("nano-fp8/checkpoint").string(),
+                                              "--ids",       "3,1,4,1,5,9", "-n",
+                                              "8",           "--temp",      "0",
+                                              "--math",      "f32",         "--json",
+                                              "--ignore-eos"};
+        arguments.insert(arguments.end(), options.begin(), options.end());
+        RunOptions with;
+        with.env["VKSEEK_VULKAN_OPTIONS"] = shader.empty() ? "" : "refuse=" + shader;
+        return run_program(arguments, with);
+    }
+};
+
+TEST_P(VulkanRefusal, OneOperatorRunsElsewhere) {
+    const std::string op = GetParam();
+    for (const bool drafts : {false, true}) {
+        SCOPED_TRACE(drafts);
+        const std::vector<std::string> with = {"--mtp", drafts ? "1" : "0"};
+        const auto on = [&](const std::string& shader, const std::string& backends) {
+            std::vector<std::string> options = with;
+            options.insert(options.end(), {"--backend", backends});
+            return document_of(run(shader, options));
+        };
+        const auto whole = on("", "vulkan"), document = on(op, "vulkan,cpu");
+        ASSERT_TRUE(whole.is_object() && document.is_object());
+        EXPECT_EQ(document["ids"], whole["ids"]);
+        for (const auto& [name, device] : document["placement"].items())
+            EXPECT_EQ(device, name == op ? "cpu" : "vulkan") << name;
+        ASSERT_GE(document["swaps"].size(), 1U);
+        for (const auto& swap : document["swaps"]) {
+            const std::string reason = swap["reason"];
+            EXPECT_EQ(reason.rfind("prepare " + op + " ", 0), 0U) << reason;
+            EXPECT_NE(reason.find(": " + op), std::string::npos) << reason;
+            EXPECT_EQ(swap["recomputed_tokens"], 0) << swap;
+        }
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Ops, VulkanRefusal, testing::Values("moe_combine", "mla_attention", "grouped_gemm"),
+                         [](const testing::TestParamInfo<const char*>& op) { return std::string(op.param); });
+
+TEST_F(VulkanRefusal, AloneItEndsWithOneLine) {
+    const Ran ran = run("moe_combine", {"--backend", "vulkan"});
+    EXPECT_EQ(ran.status, 4);
+    EXPECT_EQ(ran.err.rfind("vkseek: prepare moe_combine ", 0), 0U) << ran.err;
+    EXPECT_NE(ran.err.find("vkCreateComputePipelines: an error (-13): moe_combine/"), std::string::npos) << ran.err;
+    EXPECT_EQ(ran.err.find('\n'), ran.err.size() - 1) << ran.err;
+}
+
+// What a plan on other devices left is brought to the device before its first step there: nothing of that is lost.
+TEST_F(VulkanRefusal, AfterASwap) {
+    const std::vector<std::string> swap = {"--backend", "cpu", "--swap", "3=vulkan,cpu", "--mtp", "0"};
+    const auto whole = document_of(run("", swap)), document = document_of(run("moe_combine", swap));
+    ASSERT_TRUE(whole.is_object() && document.is_object());
+    EXPECT_EQ(document["ids"], whole["ids"]);
+    EXPECT_EQ(document["placement"]["moe_combine"], "cpu");
+    EXPECT_EQ(document["placement"]["mla_attention"], "vulkan");
+}
+
 TEST(VulkanFault, RightNumbersAreNotFoundWrong) {
     for (const char* math : {"f32", "half"}) {
         const auto document =

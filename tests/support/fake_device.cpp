@@ -94,6 +94,12 @@ void kernel_destroy(vks_device* device, vks_kernel* kernel) {
     --device->fake->alive;
 }
 
+vks_status finish(vks_device* device, vks_kernel*, vks_error* error) {
+    std::string reason;
+    const vks_status status = device->fake->finish ? device->fake->finish(reason) : vks_status{VKS_OK};
+    return status == VKS_OK ? status : fail(error, status, "%s", reason.c_str());
+}
+
 vks_status stream_create(vks_device* device, vks_stream** out, vks_error*) {
     *out = new vks_stream{device->fake};
     ++device->fake->alive;
@@ -170,8 +176,9 @@ vks_status open_fake(const vks_host*, uint32_t, const char*, vks_device** out, v
 void close_fake(vks_device* device) {
     delete device;
 }
-const void* extension(const char*) {
-    return nullptr;
+const void* extension(const char* id) {
+    static const vks_compile_api compile = {sizeof(vks_compile_api), finish};
+    return std::strcmp(id, VKS_COMPILE_ID) == 0 ? &compile : nullptr;
 }
 
 constexpr const char* kOps[] = {nullptr};

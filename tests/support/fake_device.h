@@ -23,6 +23,7 @@ struct Fake {
     std::function<void(const vks_op& op, Support& support)> query;
     // Status and reason of a prepare; not set: OK.
     std::function<vks_status(const vks_op& op, std::string& reason)> prepare;
+    std::function<vks_status(std::string& reason)> finish;  // of a kernel that was still being compiled
     std::function<vks_status(std::string& reason)> launch;
 
     // What the core did, in order: "buffer 512 device", "copy 64 -> 65536", "prepare rms_norm/1", "launch rms_norm/1",

@@ -57,6 +57,36 @@ TEST(Health, InternalErrorsAre) {
     EXPECT_EQ(device->health_reason(), "prepare add (fake): internal error");
 }
 
+// What a compiler refuses is no illness: prepare says so from then on. A device that doesn't keep to that would have
+// plans made again and again.
+TEST(Health, TheSameKernelTwiceIs) {
+    test::Fake fake;
+    std::string refused = "no pipeline 1";
+    fake.finish = [&](std::string& reason) {
+        reason = refused;
+        return vks_status{refused.empty() ? VKS_OK : VKS_UNSUPPORTED};
+    };
+    const auto device = test::open(fake);
+    vks_op op{};
+    op.size = sizeof op;
+    op.op = "add/1";
+    const auto kernel = device->prepare(op, "add");
+    ASSERT_TRUE(kernel);
+    const auto finish = [&] {
+        const Status status = device->finish(*kernel, "add");
+        return status ? "" : status.error().text;
+    };
+    EXPECT_EQ(finish(), "prepare add (fake): unsupported: no pipeline 1");
+    refused = "no pipeline 2";
+    EXPECT_EQ(finish(), "prepare add (fake): unsupported: no pipeline 2");
+    refused = "";
+    EXPECT_EQ(finish(), "");
+    EXPECT_EQ(device->health(), Health::kOk);
+    refused = "no pipeline 1";
+    EXPECT_EQ(finish(), "prepare add (fake): unsupported: no pipeline 1");
+    EXPECT_EQ(device->health(), Health::kUnhealthy);
+}
+
 TEST(PluginText, IsOneTerminatedPrintableLine) {
     const char raw[6] = {'a', '\n', '\x07', '\xff', 'b', 'c'};  // no terminator
     EXPECT_EQ(plugin_text(raw, sizeof raw), "a\\x0a\\x07\\xffbc");

@@ -22,12 +22,14 @@ TEST(Options, TheEnvironmentWins) {
     const Options none = read_options("", "");
     EXPECT_FALSE(none.tier || none.software || none.import || none.binding);
     EXPECT_TRUE(none.addresses && none.numbers && none.budget && !none.statistics);
-    const Options options = read_options("tier=0;tune=gpu;threads=2;import=1", "tier=9;;binding=65536;fp8=integer;");
+    const Options options =
+        read_options("tier=0;tune=gpu;threads=2;import=1", "tier=9;;binding=65536;refuse=add;fp8=integer;");
     EXPECT_EQ(options.tier, 9u);
     EXPECT_EQ(options.software, false);
     EXPECT_EQ(options.import, true);
     EXPECT_EQ(options.binding, 65536u);
     EXPECT_EQ(options.fp8_by_half, false);
+    EXPECT_EQ(options.refuse, "add");
 }
 
 TEST(Options, WhatIsWrongIsNamed) {
