@@ -49,6 +49,7 @@ vks_device::vks_device(Gpu g, const Options& options) : vks_device(std::move(g))
     // Otherwise tried, which devices that only compile can't be.
     gpu.caps.fp8_by_half = options.fp8_by_half ? *options.fp8_by_half : decodes_fp8_by_half(*this);
     if (!options.fp8_by_half && !multiplies_float8(*this)) gpu.caps.matrix8 = {};
+    check_alive();  // a loss in these trials is more than a wrong answer
 }
 
 void vks_device::create() {
