@@ -12,9 +12,23 @@ int64_t w_rows(const Caps& caps, const Signature& s, const DenseArgs& at) {
     return rows_per_binding(caps, {s.args[at.w]}, args::kBlock);
 }
 
+Arg x_scale(const Signature& s, const DenseArgs& at) {
+    return at.x_scale == DenseArgs::kNone ? Arg{} : s.args[at.x_scale];
+}
+
 int64_t x_rows(const Caps& caps, const Signature& s, const DenseArgs& at) {
-    return rows_per_binding(
-        caps, {s.args[at.x], at.x_scale == DenseArgs::kNone ? Arg{} : s.args[at.x_scale], s.args[at.y]}, 1);
+    return rows_per_binding(caps, {s.args[at.x], x_scale(s, at), s.args[at.y]}, 1);
+}
+
+// Of x in a dispatch, which can't be cut in two where it would take seconds: whole tiles of `tile` rows, of about a
+// submission.
+int64_t rows_at_once(const Caps& caps, const Signature& s, const DenseArgs& at, uint32_t tile) {
+    const int64_t most = x_rows(caps, s, at);
+    if (caps.submission == 0) return most;
+    const uint64_t row = 2 * uint64_t(s.args[at.w].rows()) * uint64_t(s.args[at.x].dim[1]);
+    const int64_t step = aligned_rows(caps, {s.args[at.x], x_scale(s, at), s.args[at.y]}, tile);
+    const auto fit = int64_t(std::min<uint64_t>(caps.submission / std::max<uint64_t>(1, row), INT64_MAX));
+    return std::min(most, std::max(step, fit / step * step));
 }
 
 MatmulTypes types_of(const Signature& s, const DenseArgs& at) {
@@ -49,7 +63,7 @@ Recipe dense_recipe(const Caps& caps, const Signature& s, const DenseArgs& at) {
 void encode_dense(Encoder& e, const Signature& s, const DenseArgs& at) {
     const int64_t rows = s.args[at.x].rows(), k = s.args[at.x].dim[1], n = s.args[at.w].rows();
     const Matmul cut = way(e.caps(), s, at, many(e.caps(), s, at), e.declared().args[at.x].rows());
-    const int64_t at_once = x_rows(e.caps(), s, at), w_at_once = w_rows(e.caps(), s, at);
+    const int64_t at_once = rows_at_once(e.caps(), s, at, cut.rows_of_x), w_at_once = w_rows(e.caps(), s, at);
     const auto piece = [&](size_t index, int64_t first, int64_t count) {
         return index == DenseArgs::kNone ? Bind{} : rows_of(e, s, index, first, count);
     };

@@ -76,6 +76,7 @@ void ask(Gpu& gpu) {
     caps.int64 = features.features.shaderInt64;
     caps.addresses = features12.bufferDeviceAddress;
     caps.integer_dot = is13 && dot.integerDotProduct4x8BitPackedSignedAccelerated;
+    caps.discrete = gpu.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU;
     caps.software = gpu.properties.deviceType == VK_PHYSICAL_DEVICE_TYPE_CPU;
     caps.max_invocations = std::min(limits.maxComputeWorkGroupInvocations, limits.maxComputeWorkGroupSize[0]);
     caps.shared_bytes = limits.maxComputeSharedMemorySize;

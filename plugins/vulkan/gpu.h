@@ -30,6 +30,7 @@ struct Caps {
     bool integer_dot = false;  // reported accelerated
     MatrixShape matrix;        // of f16; none: no cooperative matrices that shaders here could use
     MatrixShape matrix8;       // of e4m3, beside those; tried when the device is opened
+    bool discrete = false;     // a card of its own
     bool software = false;     // run by the CPU: no barrier, no reduction across lanes pays
     uint32_t max_invocations = 256;
     uint32_t shared_bytes = 16384;

@@ -147,6 +147,12 @@ std::string matmul_name(const std::vector<Program>& programs, const std::string&
     return name + (programs.size() == 1 || without.empty() ? "" : "; no coopmat: " + without);
 }
 
+int64_t aligned_rows(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step) {
+    for (const Arg& a : tensors)
+        while (a && step * row_bytes(a) % caps.offset_alignment != 0) step *= 2;
+    return step;
+}
+
 int64_t rows_per_binding(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step) {
     int64_t most = INT64_MAX;
     bool whole = true;
@@ -156,8 +162,8 @@ int64_t rows_per_binding(const Caps& caps, std::initializer_list<Arg> tensors, i
         const int64_t limit = int64_t(std::min<uint64_t>(caps.max_binding, INT64_MAX)) / 16 * 16;
         whole = whole && a.rows() <= limit / bytes;
         most = std::min(most, limit / bytes);
-        while (step * bytes % caps.offset_alignment != 0) step *= 2;
     }
+    step = aligned_rows(caps, tensors, step);
     return whole ? INT64_MAX : most / step * step;
 }
 

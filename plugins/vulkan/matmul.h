@@ -34,6 +34,8 @@ std::string without_matrices(const Caps& caps, const std::string& shader, const 
 // "tiles, subgroup": what a recipe of such programs is called. `without`: why it has no matrices, or empty.
 std::string matmul_name(const std::vector<Program>& programs, const std::string& without = {});
 
+// `step` rows, or the fewest times that, of which each of these tensors can be cut where the device takes a binding.
+int64_t aligned_rows(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step);
 // Rows of a tensor too large for one binding, at most this many at a time, so that each piece begins at a multiple of
 // `step` rows and at an offset the device takes. 0: not even one such piece fits.
 int64_t rows_per_binding(const Caps& caps, std::initializer_list<Arg> tensors, int64_t step);

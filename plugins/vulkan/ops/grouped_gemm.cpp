@@ -16,6 +16,8 @@ using namespace args::grouped_gemm;
 constexpr int64_t kShortList = 64;
 // Workgroups to aim for, for one expert.
 constexpr uint32_t kWorkgroups = 256;
+// Bytes of the table that an expert has: addresses of its weights and of their scales.
+constexpr uint64_t kTableEntry = 16;
 
 const Arg& y_of(const Signature& s) {
     return s.args[s.args.size() - 1];
@@ -60,6 +62,15 @@ Recipe recipe(const Caps& caps, const Signature& s) {
     return recipe;
 }
 
+// Experts of a dispatch by address, which can't be cut in two where it would take seconds: of about a submission if all
+// have as many rows. Their lists begin where the device takes a binding.
+uint32_t experts_at_once(const Caps& caps, uint32_t experts, uint64_t operations) {
+    if (caps.submission == 0 || operations <= caps.submission) return experts;
+    const uint64_t step = std::max<uint64_t>(1, caps.offset_alignment / sizeof(int32_t));
+    const uint64_t fit = caps.submission / std::max<uint64_t>(1, operations / experts);
+    return uint32_t(std::clamp<uint64_t>(fit / step * step, std::min<uint64_t>(step, experts), experts));
+}
+
 void encode(Encoder& e, const Signature& s) {
     const Matmul cut = way(e.caps(), s, many(e.caps(), s), y_of(e.declared()).rows());
     const Arg &x = s.args[kX], &y = y_of(s);
@@ -83,9 +94,17 @@ void encode(Encoder& e, const Signature& s) {
         const uint64_t read =
             std::min(rows, experts) * weights * uint64_t(abi::element_bytes(any_weight(s.args).dtype));
         push.slots = (rows + push.span - 1) / push.span;
-        e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), e.table(), Bind{}, offset, row}, push,
-                   e.spread(uint64_t{push.shares} * push.slots),
-                   std::max(2 * weights * rows, kOperationsPerByte * read));
+        const uint64_t operations = std::max(2 * weights * rows, kOperationsPerByte * read);
+        const uint32_t most = experts_at_once(e.caps(), experts, operations);
+        for (uint32_t from = 0; from < experts; from += push.experts) {
+            push.experts = std::min(most, experts - from);
+            const Bind lists = e.arg(kOffset, from * sizeof(int32_t), (push.experts + 1) * sizeof(int32_t));
+            Bind weights_of = e.table();
+            weights_of.offset += from * kTableEntry;
+            weights_of.bytes = push.experts * kTableEntry;
+            e.dispatch(program, {e.arg(kX), e.arg(kXScale), e.arg(last), weights_of, Bind{}, lists, row}, push,
+                       e.spread(uint64_t{push.shares} * push.slots), operations * push.experts / experts);
+        }
         return;
     }
     push.slots = std::min((rows + cut.rows_of_x - 1) / cut.rows_of_x, std::max(1u, kWorkgroups / push.shares));

@@ -15,7 +15,6 @@ namespace {
 using namespace args::mla_attention;
 
 constexpr uint64_t kScratch = uint64_t{64} << 20;  // at most
-constexpr uint64_t kSubmissions = 4;               // a dispatch may be as long as
 constexpr int64_t kPiece = 64;                     // cache rows: no split is smaller
 
 // How the work is divided. The shader's constants follow from it, and so do the dispatches.
@@ -174,9 +173,10 @@ Shape shape_of(const Caps& caps, const Signature& s) {
     }
     shape.tokens = fit >= uint64_t(tokens) ? tokens : int64_t(fit / step * step);
     // A dispatch can't be cut in two, and a prompt's on a long cache takes seconds. Some submissions' worth leaves
-    // enough rows to fill the device.
+    // enough rows to fill a discrete card.
+    const uint64_t submissions = caps.discrete ? 4 : 1;
     const uint64_t dear = std::max<uint64_t>(1, operations(p, 1, s.args[kCache].rows()));
-    const uint64_t most = std::max<uint64_t>(step, kSubmissions * caps.submission / dear / step * step);
+    const uint64_t most = std::max<uint64_t>(step, submissions * caps.submission / dear / step * step);
     if (caps.submission > 0) shape.tokens = std::min(shape.tokens, int64_t(std::min<uint64_t>(most, INT64_MAX)));
     return shape;
 }
