@@ -10,8 +10,8 @@ namespace vks {
 namespace {
 
 constexpr double kNever = std::numeric_limits<double>::infinity();
-// Used where a device doesn't say: a slow CPU's memory, a PCIe 3 x8 link, a submit and a fence.
-constexpr double kUnknownMemory = 10e9, kUnknownLink = 8e9, kHandoverNs = 20'000;
+// Used where a device doesn't say: an accelerator's memory, a slow CPU's, a PCIe 3 x8 link, a submit and a fence.
+constexpr double kUnknownMemory = 400e9, kUnknownFallback = 10e9, kUnknownLink = 8e9, kHandoverNs = 20'000;
 
 struct Placer {
     const Graph& graph;
@@ -55,9 +55,11 @@ struct Placer {
 
     double node_ns(size_t node, size_t d) const {
         if (table[node][d].est_ns) return double(table[node][d].est_ns);
-        const uint64_t rate = preference.order[d]->info().memory_bytes_per_s;
+        const Device& device = *preference.order[d];
+        const uint64_t rate = device.info().memory_bytes_per_s;
+        const double unknown = device.has(VKS_DEVICE_FALLBACK) ? kUnknownFallback : kUnknownMemory;
         const Cost cost = node_cost(graph, graph.nodes[node], graph.max);
-        return double(cost.bytes) * 1e9 / (rate ? double(rate) : kUnknownMemory);
+        return double(cost.bytes) * 1e9 / (rate ? double(rate) : unknown);
     }
 
     // What moving this node's inputs from device a to b costs.

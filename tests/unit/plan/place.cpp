@@ -12,8 +12,8 @@ constexpr Symbol T = Symbol::kTokens;
 constexpr std::byte kMemory[64] = {};
 
 // A chain: norm_0, add_1, norm_2, add_3 ... on [16, 8] f32: 512 bytes between two nodes.
-Graph chain(size_t nodes) {
-    GraphBuilder g("chain", {16, 1});
+Graph chain(size_t nodes, int64_t tokens = 16) {
+    GraphBuilder g("chain", {tokens, 1});
     ValueId x = g.input("x", VKS_F32, {{1, T}, {8}});
     const ValueId w = g.weight("w", VKS_F32, {{8}}, kMemory);
     for (size_t i = 0; i < nodes; ++i)
@@ -144,6 +144,24 @@ TEST_F(Placing, ByCostWithoutEstimatesBandwidthDecides) {
     const Graph graph = chain(3);
     support(graph, {0, 0, 0});
     EXPECT_EQ(where(graph), "bbb");
+}
+
+// Nothing is known but that one is a CPU: what the others refuse is worth a move there and back, and no more.
+TEST_F(Placing, ByCostWithNothingKnownAFallbackGetsTheRest) {
+    fakes[2]->flags = VKS_DEVICE_HOST_MEMORY | VKS_DEVICE_FALLBACK;
+    devices[2] = test::open(*fakes[2]);
+    preference.order[2] = devices[2].get();
+    preference.cheapest = true;
+    const Graph graph = chain(7, 4096);
+    support(graph, {0, 0, 0});
+    EXPECT_EQ(where(graph), "aaaaaaa");
+    refuse(3, 0, "not this one");
+    refuse(3, 1, "not this one");
+    EXPECT_EQ(where(graph), "aaacaaa");
+    for (size_t i = 4; i < 7; ++i) barred.insert({i, 0});
+    EXPECT_EQ(where(graph), "aaacbbb");
+    for (size_t i = 4; i < 7; ++i) barred.insert({i, 1});
+    EXPECT_EQ(where(graph), "aaacccc");
 }
 
 TEST_F(Placing, ByCostOneNodeAndNone) {
