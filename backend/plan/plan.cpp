@@ -7,13 +7,6 @@
 namespace vks {
 namespace {
 
-// What failed: place again without these pairs.
-struct Failed {
-    std::vector<size_t> nodes;  // that can't be there
-    size_t device = 0;
-    Error error;
-};
-
 std::vector<size_t> all_nodes(const Graph& graph) {
     std::vector<size_t> nodes(graph.nodes.size());
     std::iota(nodes.begin(), nodes.end(), size_t{0});
@@ -25,64 +18,76 @@ bool has_weights(const Graph& graph, const Node& node) {
                        [&](ValueId id) { return id != kAbsent && graph.values[id].kind == Kind::kWeight; });
 }
 
-class Planner {
+}  // namespace
+
+// One way to place the nodes.
+class PlanMaker::Attempt {
 public:
-    Planner(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights, State& state)
-        : graph_(*graph), preference_(preference), weights_(weights), state_(state), plan_(std::make_shared<Plan>()) {
-        plan_->graph = std::move(graph);
-        plan_->state = &state;
+    Attempt(PlanMaker& maker, std::vector<NodePlace> places)
+        : graph_(*maker.graph_), maker_(maker), places_(std::move(places)), plan_(std::make_shared<Plan>()) {
+        plan_->graph = maker.graph_;
+        plan_->state = &maker.state_;
         for (ValueId id = 0; id < graph_.values.size(); ++id)
             if (graph_.values[id].kind == Kind::kState) plan_->states.push_back(id);
     }
 
-    Result<std::shared_ptr<const Plan>> run(const SupportTable& table, const std::vector<NodePlace>& places,
-                                            std::optional<Failed>& failed) {
+    std::optional<Failed> allocate() {
         std::vector<size_t> device_of;
-        device_of.reserve(places.size());
-        for (const NodePlace& place : places) device_of.push_back(place.device);
+        device_of.reserve(places_.size());
+        for (const NodePlace& place : places_) device_of.push_back(place.device);
         plan_->segments = cut_segments(graph_, device_of);
-        for (Device* device : preference_.order) plan_->devices.emplace_back().device = device;
-        for (size_t d = 0; d < plan_->devices.size(); ++d) {
-            const Status status = allocate(d, table, device_of);
-            if (!status) {
-                failed = Failed{all_nodes(graph_), d, status.error()};
-                return status.error();
-            }
-        }
-        for (size_t i = 0; i < graph_.nodes.size(); ++i) {
-            const Support& support = table[i][device_of[i]];
-            const Node& node = graph_.nodes[i];
-            plan_->report.push_back(
-                {device_of[i], support.variant, places[i].reason, node.op_name() + " " + node.name});
-            Status status = prepare(i, device_of[i], support);
-            if (!status) {
-                failed = Failed{unable(i, *preference_.order[device_of[i]]), device_of[i], status.error()};
-                return status.error();
-            }
-        }
-        return std::shared_ptr<const Plan>(plan_);
+        for (Device* device : maker_.preference_.order) plan_->devices.emplace_back().device = device;
+        for (size_t d = 0; d < plan_->devices.size(); ++d)
+            if (const Status status = allocate_arena(d, device_of); !status)
+                return failed(all_nodes(graph_), d, status);
+        for (size_t i = 0; i < graph_.nodes.size(); ++i)
+            if (const Status status = allocate_states(i, device_of[i]); !status)
+                return failed(unable(i), device_of[i], status);
+        return std::nullopt;
     }
 
+    std::optional<Failed> prepare() {
+        for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+            const size_t d = places_[i].device;
+            const Support& support = maker_.table_[i][d];
+            const Node& node = graph_.nodes[i];
+            plan_->report.push_back({d, support.variant, places_[i].reason, node.op_name() + " " + node.name});
+            if (const Status status = prepare(i, d, support); !status) return failed(unable(i), d, status);
+        }
+        return std::nullopt;
+    }
+
+    const std::shared_ptr<Plan>& plan() const { return plan_; }
+
 private:
-    // Which nodes the device can't have after prepare() of node `i` failed.
-    std::vector<size_t> unable(size_t i, const Device& device) const {
-        if (device.health() != Health::kOk) return all_nodes(graph_);
+    Failed failed(std::vector<size_t> nodes, size_t d, const Status& status) const {
+        const Device& device = *plan_->devices[d].device;
+        const uint64_t most = device.info().max_buffer;
+        const bool full = device.health() == Health::kOk && asked_ && (most == 0 || *asked_ <= most);
+        return {std::move(nodes), d, status.error(), full};
+    }
+
+    // Which nodes the device can't have after node `i` failed.
+    std::vector<size_t> unable(size_t i) const {
+        if (plan_->devices[places_[i].device].device->health() != Health::kOk) return all_nodes(graph_);
         std::vector<size_t> nodes = {i};
         for (size_t later = i + 1; no_room_ && later < graph_.nodes.size(); ++later)
             if (has_weights(graph_, graph_.nodes[later])) nodes.push_back(later);
         return nodes;
     }
 
-    Status allocate(size_t d, const SupportTable& table, const std::vector<size_t>& device_of) {
+    Status allocate_arena(size_t d, const std::vector<size_t>& device_of) {
         DevicePlan& here = plan_->devices[d];
         const uint64_t alignment = here.device->info().alignment;
         here.arena = lay_out(graph_, plan_->segments, d, alignment);
-        const uint64_t scratch = most_scratch(table, device_of, d);
+        const uint64_t scratch = most_scratch(maker_.table_, device_of, d);
         here.location.resize(graph_.values.size());
         here.arena_bytes = here.arena.bytes + scratch;
         if (here.arena_bytes == 0) return {};
+        asked_ = here.arena_bytes;
         VKS_ASSIGN(here.arena_buffer,
                    here.device->buffer(here.arena_bytes, VKS_BUFFER_DEVICE, nullptr, "memory for activations"));
+        asked_.reset();
         here.arena_map = static_cast<std::byte*>(here.device->map(here.arena_buffer));
         for (ValueId id = 0; id < graph_.values.size(); ++id) {
             const uint64_t offset = here.arena.offset[id];
@@ -92,6 +97,18 @@ private:
         here.scratch = abi::tensor(VKS_U8, {int64_t(scratch)});
         here.scratch.buffer = here.arena_buffer.get();
         here.scratch.offset = here.arena.bytes;
+        return {};
+    }
+
+    Status allocate_states(size_t i, size_t d) {
+        DevicePlan& here = plan_->devices[d];
+        for (const ValueId id : graph_.nodes[i].args) {
+            if (id == kAbsent || graph_.values[id].kind != Kind::kState) continue;
+            asked_ = uint64_t(graph_.max_bytes(graph_.values[id]));
+            VKS_ASSIGN(here.location[id], maker_.state_.get(*here.device, graph_, graph_.values[id]));
+            asked_.reset();
+            plan_->shared.push_back(here.location[id].buffer);
+        }
         return {};
     }
 
@@ -108,17 +125,15 @@ private:
             if (id == kAbsent) continue;
             const Value& value = graph_.values[id];
             if (value.kind == Kind::kWeight) {
-                auto& store = weights_[here.device];
+                auto& store = maker_.weights_[here.device];
                 if (!store) store = std::make_unique<WeightStore>(*here.device);
                 no_room_ = true;
+                asked_ = weight_bytes(*here.device, graph_, value, support.arg_layout[a]);
                 VKS_ASSIGN(args[a], store->get(graph_, value, support.arg_layout[a]));
+                asked_.reset();
                 no_room_ = false;
                 plan_->shared.push_back(args[a].buffer);
                 continue;
-            }
-            if (value.kind == Kind::kState) {
-                VKS_ASSIGN(here.location[id], state_.get(*here.device, graph_, value));
-                plan_->shared.push_back(here.location[id].buffer);
             }
             vks_tensor bound = args[a];
             bound.dim[0] = abi::extent(bound, 0);
@@ -134,28 +149,72 @@ private:
     }
 
     const Graph& graph_;
-    const Preference& preference_;
-    WeightStores& weights_;
-    State& state_;
+    PlanMaker& maker_;
+    std::vector<NodePlace> places_;
     std::shared_ptr<Plan> plan_;
-    bool no_room_ = false;  // what failed was memory for a constant
+    std::optional<uint64_t> asked_;  // bytes of memory that the device was asked for last, where it has not given them
+    bool no_room_ = false;           // what failed was memory for a constant
 };
 
-}  // namespace
+PlanMaker::PlanMaker(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights,
+                     State& state, bool gives_up)
+    : graph_(std::move(graph)), preference_(preference), weights_(weights), state_(state), gives_up_(gives_up) {}
+
+PlanMaker::~PlanMaker() = default;
+
+// Until there is memory for activations and caches.
+Status PlanMaker::place_again() {
+    for (;;) {
+        attempt_.reset();  // its memory may be wanted
+        VKS_ASSIGN(std::vector<NodePlace> places, place(*graph_, preference_, table_, barred_));
+        attempt_ = std::make_unique<Attempt>(*this, std::move(places));
+        const auto failed = attempt_->allocate();
+        if (!failed) return {};
+        VKS_TRY(bar(*failed));
+    }
+}
+
+// With no other device for a node the next placement fails; its first cause is the better message.
+Status PlanMaker::bar(const Failed& failed) {
+    if (failed.full && gives_up_) {
+        full_ = preference_.order[failed.device];
+        return failed.error;
+    }
+    for (const size_t node : failed.nodes) barred_.insert({node, failed.device});
+    return place(*graph_, preference_, table_, barred_) ? Status() : failed.error;
+}
+
+Status PlanMaker::begin() {
+    table_ = ask_support(*graph_, preference_);
+    return place_again();
+}
+
+Result<std::shared_ptr<const Plan>> PlanMaker::finish() {
+    for (;;) {
+        const auto failed = attempt_->prepare();
+        if (!failed) break;
+        VKS_TRY(bar(*failed));
+        VKS_TRY(place_again());
+    }
+    std::shared_ptr<const Plan> plan = attempt_->plan();
+    attempt_.reset();
+    return plan;
+}
+
+void PlanMaker::count(MemoryUse& use) const {
+    if (attempt_) attempt_->plan()->count(use);
+}
 
 Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>& graph, const Preference& preference,
                                               WeightStores& weights, State& state) {
-    const SupportTable table = ask_support(*graph, preference);
-    Barred barred;
-    for (;;) {
-        VKS_ASSIGN(const std::vector<NodePlace> places, place(*graph, preference, table, barred));
-        std::optional<Failed> failed;
-        auto plan = Planner(graph, preference, weights, state).run(table, places, failed);
-        if (plan || !failed) return plan;
-        // With no other device for the node the next placement fails; its first cause is the better message.
-        for (const size_t node : failed->nodes) barred.insert({node, failed->device});
-        if (!place(*graph, preference, table, barred)) return failed->error;
-    }
+    PlanMaker maker(graph, preference, weights, state);
+    VKS_TRY(maker.begin());
+    return maker.finish();
+}
+
+void Plan::count(MemoryUse& use) const {
+    for (const DevicePlan& d : devices)
+        if (d.arena_bytes > 0) use[{d.device, d.arena_buffer.get()}] = d.arena_bytes;
 }
 
 std::string Plan::explain() const {

@@ -51,12 +51,55 @@ struct Plan {
 
     // One line per node: "layers.0.mlp.up_proj  fp8_gemm  cpu  avx512  the only device".
     std::string explain() const;
+    void count(MemoryUse& use) const;  // arenas
 };
 
-// Runs the passes. A prepare that fails bars that (node, device) pair and places again. A device without memory for a
-// constant gets no later node that has any; one without memory for activations, or that fails in any other way, is left
-// out as a whole. Errors name the operator. What attempts that failed asked `weights` and `state` for stays in them: it
-// may be wanted next, and settle() knows whether it was.
+// Makes a plan in two steps, so that plans that are made together have their memory for activations and caches before
+// any of them has weights. A prepare that fails bars that (node, device) pair and places again. A device without memory
+// for a constant gets no later node that has any; one without memory for activations, or that fails in any other way,
+// is left out as a whole. Errors name the operator. What attempts that failed asked `weights` and `state` for stays in
+// them: it may be wanted next, and settle() knows whether it was. Not thread-safe.
+class PlanMaker {
+public:
+    // `weights` and `state` must outlive it. `gives_up`: instead of doing without memory that a device refuses.
+    PlanMaker(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights, State& state,
+              bool gives_up = false);
+    ~PlanMaker();
+    PlanMaker(const PlanMaker&) = delete;
+    PlanMaker& operator=(const PlanMaker&) = delete;
+
+    // Runs the passes up to activations and caches.
+    Status begin();
+    // Constants and kernels. Once, after begin().
+    Result<std::shared_ptr<const Plan>> finish();
+    // After an error: the device that refused memory, where it gave up.
+    Device* full() const { return full_; }
+    // Activations, from begin() to finish().
+    void count(MemoryUse& use) const;
+
+private:
+    class Attempt;
+    struct Failed {
+        std::vector<size_t> nodes;  // that can't be there
+        size_t device = 0;
+        Error error;
+        bool full = false;  // the device has no memory left for what would fit into it otherwise
+    };
+    Status place_again();
+    Status bar(const Failed& failed);
+
+    std::shared_ptr<const Graph> graph_;
+    Preference preference_;
+    WeightStores& weights_;
+    State& state_;
+    bool gives_up_ = false;
+    SupportTable table_;
+    Barred barred_;
+    std::unique_ptr<Attempt> attempt_;
+    Device* full_ = nullptr;
+};
+
+// Both steps.
 Result<std::shared_ptr<const Plan>> make_plan(const std::shared_ptr<const Graph>& graph, const Preference& preference,
                                               WeightStores& weights, State& state);
 

@@ -34,15 +34,19 @@ PlanSet::PlanSet(const PlanSet* earlier) {
         weights_[device] = std::make_unique<WeightStore>(*device, store.get());
 }
 
-Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop) {
+Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop,
+                     std::optional<Shortage>* shortage) {
     requests_ = std::move(requests);
-    for (const PlanRequest& request : requests_) {
-        if (stop && *stop) return Error{Code::kNoBackend, "plans: no longer wanted"};
-        std::shared_ptr<const Plan> plan;
-        if (request.graph) {
-            VKS_ASSIGN(plan, make_plan(request.graph, request.preference, weights_, state));
-        }
-        plans_.push_back(std::move(plan));
+    std::vector<std::unique_ptr<PlanMaker>> makers;
+    for (const PlanRequest& request : requests_)
+        makers.push_back(request.graph ? std::make_unique<PlanMaker>(request.graph, request.preference, weights_, state,
+                                                                     shortage != nullptr)
+                                       : nullptr);
+    const Status made = make(makers, stop);
+    if (!made) {
+        for (const auto& maker : makers)
+            if (maker && maker->full()) *shortage = shortage_of(*maker->full(), makers);
+        return made;
     }
     std::set<const vks_buffer*> used;
     for (const auto& plan : plans_)
@@ -53,6 +57,31 @@ Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>*
         return entry.second->empty();
     });
     return {};
+}
+
+// Weights come last: what one plan leaves out for want of memory the others lack, too, and so they stay alike.
+Status PlanSet::make(std::span<const std::unique_ptr<PlanMaker>> makers, const std::atomic<bool>* stop) {
+    for (const auto& maker : makers)
+        if (maker) VKS_TRY(maker->begin());
+    for (const auto& maker : makers) {
+        if (stop && *stop) return Error{Code::kNoBackend, "plans: no longer wanted"};
+        std::shared_ptr<const Plan> plan;
+        if (maker) {
+            VKS_ASSIGN(plan, maker->finish());
+        }
+        plans_.push_back(std::move(plan));
+    }
+    return {};
+}
+
+Shortage PlanSet::shortage_of(Device& device, std::span<const std::unique_ptr<PlanMaker>> makers) const {
+    MemoryUse use;
+    count(use);
+    for (const auto& maker : makers)
+        if (maker) maker->count(use);
+    Shortage shortage{&device, 0};
+    for (const auto& [piece, bytes] : use) shortage.held += piece.first == &device ? bytes : 0;
+    return shortage;
 }
 
 template <class F>
@@ -102,26 +131,37 @@ bool PlanSet::uses(const Device& device) const {
 void PlanSet::count(MemoryUse& use) const {
     state.count(use);
     for (const auto& [device, store] : weights_) store->count(use);
-    for (const auto& plan : plans_) {
-        if (!plan) continue;
-        for (const DevicePlan& d : plan->devices)
-            if (d.arena_bytes > 0) use[{d.device, d.arena_buffer.get()}] = d.arena_bytes;
+    for (const auto& plan : plans_)
+        if (plan) plan->count(use);
+}
+
+Result<std::unique_ptr<PlanSet>> make_plans(const PlanSet* earlier, std::vector<PlanRequest> requests, Replan replan,
+                                            const std::atomic<bool>* stop) {
+    for (;;) {
+        auto set = std::make_unique<PlanSet>(earlier);
+        std::optional<Shortage> shortage;
+        const Status made = set->make(requests, stop, replan ? &shortage : nullptr);
+        if (made) return set;
+        if (!shortage) return made.error();
+        set.reset();  // what follows gets its memory
+        if (auto other = replan(*shortage)) {
+            requests = *std::move(other);
+        } else {
+            replan = nullptr;
+        }
     }
 }
 
-PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests, bool anew)
-    : set_(std::make_unique<PlanSet>(&in_force)) {
-    done_ = std::async(std::launch::async, [this, &in_force, anew, requests = std::move(requests)]() mutable -> Status {
-        const auto start = Clock::now();
-        Status status;
-        if (!anew && in_force.satisfies(requests)) {
-            set_.reset();
-        } else {
-            status = set_->make(std::move(requests), &stop_);
-        }
-        seconds_ = seconds_since(start);
-        return status;
-    });
+PlanBuilder::PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests, Replan replan, bool anew) {
+    done_ = std::async(std::launch::async,
+                       [this, &in_force, anew, requests = std::move(requests), replan = std::move(replan)]() mutable {
+                           const auto start = Clock::now();
+                           Result<std::unique_ptr<PlanSet>> set = std::unique_ptr<PlanSet>();
+                           if (anew || !in_force.satisfies(requests))
+                               set = make_plans(&in_force, std::move(requests), std::move(replan), &stop_);
+                           seconds_ = seconds_since(start);
+                           return set;
+                       });
 }
 
 PlanBuilder::~PlanBuilder() {
@@ -130,8 +170,7 @@ PlanBuilder::~PlanBuilder() {
 }
 
 Result<std::unique_ptr<PlanSet>> PlanBuilder::take() {
-    VKS_TRY(done_.get());
-    return std::move(set_);
+    return done_.get();
 }
 
 }  // namespace vks

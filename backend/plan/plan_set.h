@@ -2,7 +2,10 @@
 // hold. Another set can be made beside the one in force; what both need is there once.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <future>
+#include <memory>
+#include <optional>
 #include <span>
 
 #include "backend/plan/plan.h"
@@ -16,6 +19,12 @@ struct PlanRequest {
     bool operator==(const PlanRequest&) const = default;
 };
 
+// A device that refused memory, and how much plans in the making held there then.
+struct Shortage {
+    Device* device = nullptr;
+    uint64_t held = 0;
+};
+
 // Not thread-safe, and never moved: its plans know it.
 class PlanSet {
 public:
@@ -26,8 +35,9 @@ public:
     ~PlanSet() = default;
 
     // Once, from any thread; slow. Gives up between two plans once `stop` is set. Only what the plans use stays in
-    // memory.
-    Status make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop = nullptr);
+    // memory. `shortage`: gives up, too, where a device refuses memory, and says which; else those nodes go elsewhere.
+    Status make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop = nullptr,
+                std::optional<Shortage>* shortage = nullptr);
     // Whether making `requests` anew would give the same: each node on the device that it is on. Asks devices.
     bool satisfies(std::span<const PlanRequest> requests) const;
 
@@ -42,6 +52,8 @@ public:
     State state;
 
 private:
+    Status make(std::span<const std::unique_ptr<PlanMaker>> makers, const std::atomic<bool>* stop);
+    Shortage shortage_of(Device& device, std::span<const std::unique_ptr<PlanMaker>> makers) const;
     // Of those that run a node.
     template <class F>
     bool every_device(F holds) const;
@@ -51,12 +63,19 @@ private:
     std::vector<std::shared_ptr<const Plan>> plans_;  // by request
 };
 
+// What to ask for instead after a shortage. An error: nothing else; nodes without memory go elsewhere then.
+using Replan = std::function<Result<std::vector<PlanRequest>>(const Shortage&)>;
+
+// PlanSet::make() until no device refuses memory, or `replan` has nothing else. Any thread, as `replan` then is.
+Result<std::unique_ptr<PlanSet>> make_plans(const PlanSet* earlier, std::vector<PlanRequest> requests, Replan replan,
+                                            const std::atomic<bool>* stop = nullptr);
+
 // A set in the making, on a thread of its own, while another is in force.
 class PlanBuilder {
 public:
     // `in_force` must outlive the builder; its plans may run meanwhile.
-    // `anew`: also where the set in force satisfies them.
-    PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests, bool anew = false);
+    // `replan` is called on the builder's thread. `anew`: also where the set in force satisfies them.
+    PlanBuilder(const PlanSet& in_force, std::vector<PlanRequest> requests, Replan replan, bool anew = false);
     // Gives up, and waits until it has.
     ~PlanBuilder();
     PlanBuilder(const PlanBuilder&) = delete;
@@ -67,10 +86,9 @@ public:
     double seconds() const { return seconds_; }  // that it took, after take()
 
 private:
-    std::unique_ptr<PlanSet> set_;
     std::atomic<bool> stop_{false};
     double seconds_ = 0;
-    std::future<Status> done_;  // the last member: its end is waited for first
+    std::future<Result<std::unique_ptr<PlanSet>>> done_;  // the last member: its end is waited for first
 };
 
 }  // namespace vks

@@ -40,7 +40,7 @@ void keep_away(const Graph& graph, const Away& away, size_t device, SupportTable
         for (size_t a = node.inputs; a < node.args.size(); ++a)
             if (node.args[a] != kAbsent) made_elsewhere[node.args[a]] = true;
         table[i][device].ok = false;
-        table[i][device].reason = "no room under its memory cap";
+        table[i][device].reason = "no room in its memory";
     }
 }
 

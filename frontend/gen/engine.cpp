@@ -64,9 +64,10 @@ Result<std::unique_ptr<Engine>> Engine::create(std::shared_ptr<const Checkpoint>
     VKS_TRY(engine->make_checker());
     engine->executor_ = std::make_unique<Executor>(trace, engine->checker_.get());
     VKS_TRY(engine->make_parts());
+    engine->found_room_ = std::make_unique<FoundRoom>(engine->checkpoint_, options.mtp, options.check == 0);
     VKS_ASSIGN(std::vector<PlanRequest> requests, engine->requests(engine->placement_));
-    engine->plans_ = std::make_unique<PlanSet>();
-    VKS_TRY(engine->plans_->make(std::move(requests)));
+    VKS_ASSIGN(engine->plans_, make_plans(nullptr, std::move(requests), engine->replan()));
+    engine->note_found_room();
     engine->row_bits_ = engine->find_row_bits();
     // What the host has, or its control group.
     const auto host = registry.select("cpu");
@@ -164,6 +165,7 @@ Result<std::vector<PlanRequest>> Engine::requests(const Placement& placement) {
         }
     }
     VKS_TRY(keep_within_caps(requests));
+    found_room_->keep(requests, plans_.get());
     return requests;
 }
 

@@ -15,6 +15,7 @@
 #include "backend/exec/executor.h"
 #include "backend/registry/registry.h"
 #include "frontend/gen/expert_statistics.h"
+#include "frontend/gen/found_room.h"
 #include "frontend/gen/placement.h"
 #include "frontend/io/checkpoint.h"
 #include "frontend/model/deepseek_v3.h"
@@ -188,6 +189,8 @@ private:
     Device* capped(const std::string& name) const;
     ExpertStatistics& statistics();
     Status keep_within_caps(std::vector<PlanRequest>& requests);
+    Replan replan();
+    void note_found_room();
     void use_slots();
     bool find_row_bits() const;
     Status check_caps() const;
@@ -213,7 +216,8 @@ private:
     std::unique_ptr<conformance::Checker> checker_;
     std::unique_ptr<Executor> executor_;
     std::unique_ptr<ExpertStatistics> statistics_;  // once there is a cap
-    std::unique_ptr<PlanBuilder> building_;
+    std::unique_ptr<FoundRoom> found_room_;
+    std::unique_ptr<PlanBuilder> building_;              // may use found_room_
     std::pair<Device*, uint64_t> slots_, slots_wanted_;  // room for them under the plans in force, and those being made
     DeviceBytes peak_;
     bool prompt_ = true;  // the last step of the main model was of a prompt

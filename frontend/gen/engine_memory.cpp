@@ -56,6 +56,19 @@ Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
     return {};
 }
 
+Replan Engine::replan() {
+    if (!found_room_->replans()) return nullptr;
+    return [this](const Shortage& shortage) { return found_room_->replan(shortage); };
+}
+
+// Of plans that have been made, where no cap says it.
+void Engine::note_found_room() {
+    const auto [device, room] = found_room_->slots();
+    if (device == nullptr) return;
+    static_cast<void>(statistics());
+    if (slots_wanted_.second == 0 && room > 0) slots_wanted_ = {device, room};
+}
+
 Status Engine::check_caps() const {
     for (const auto& [name, cap] : options_.memory)
         if (!registry_->select(name))

@@ -19,7 +19,7 @@ Status Engine::prepare(const Placement& to) {
     abandon();
     VKS_ASSIGN(std::vector<PlanRequest> requests, requests(to));
     wanted_ = to;
-    building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests), executor_->refused());
+    building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests), replan(), executor_->refused());
     return {};
 }
 
@@ -35,7 +35,7 @@ Result<Swap> Engine::reload(const std::string& plugin) {
         wanted_ = placement_;
         const auto& old = registry_->replaced();
         const bool known = std::any_of(old.begin(), old.end(), [&](const Device* d) { return plans_->knows(*d); });
-        building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests), known);
+        building_ = std::make_unique<PlanBuilder>(*plans_, std::move(requests), replan(), known);
         return commit();
     };
     Result<Swap> swap = moved();
@@ -57,6 +57,7 @@ Result<Swap> Engine::commit() {
     swap.before = swap.peak = swap.after = bytes_by_device();
     const auto building = std::move(building_);
     VKS_ASSIGN(std::unique_ptr<PlanSet> next, building->take());
+    note_found_room();
     swap.build_seconds = building->seconds();
     swap.changed = next != nullptr;
     if (next) {

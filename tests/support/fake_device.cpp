@@ -33,7 +33,9 @@ Fake* opening = nullptr;
 vks_status info(vks_device* device, vks_info* out, vks_error*) {
     const Fake& fake = *device->fake;
     std::snprintf(out->name, sizeof out->name, "%s", fake.id.c_str());
-    out->bytes_total = out->bytes_free = out->max_buffer = out->max_binding = uint64_t{1} << 40;
+    out->bytes_total = out->max_binding = uint64_t{1} << 40;
+    out->bytes_free = fake.bytes_free;
+    out->max_buffer = fake.max_buffer;
     out->memory_bytes_per_s = fake.memory_bytes_per_s;
     out->link_bytes_per_s = fake.link_bytes_per_s;
     out->alignment = fake.alignment;
@@ -51,11 +53,13 @@ vks_status buffer_create(vks_device* device, uint64_t bytes, uint32_t kind, void
     *out = new vks_buffer;
     (*out)->kind = kind;
     if (kind != VKS_BUFFER_IMPORT) (*out)->storage.resize(bytes);
+    if (kind == VKS_BUFFER_DEVICE) fake.held += bytes;
     (*out)->data = kind == VKS_BUFFER_IMPORT ? static_cast<std::byte*>(import) : (*out)->storage.data();
     ++fake.alive;
     return VKS_OK;
 }
 void buffer_destroy(vks_device* device, vks_buffer* buffer) {
+    if (buffer->kind == VKS_BUFFER_DEVICE) device->fake->held -= buffer->storage.size();
     delete buffer;
     --device->fake->alive;
 }

@@ -18,6 +18,8 @@ struct Fake {
     vks_status await = VKS_OK;  // of every await
 
     std::function<bool(uint64_t bytes)> room;  // whether there is some for a DEVICE buffer; not set: always
+    uint64_t bytes_free = uint64_t{1} << 40, max_buffer = bytes_free;  // what it says
+    uint64_t held = 0;                                                 // in DEVICE buffers
 
     // What query answers about "rms_norm/1"; not set: OK, and est_ns 0. `support` comes in as that answer.
     std::function<void(const vks_op& op, Support& support)> query;

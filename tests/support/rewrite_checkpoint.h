@@ -29,7 +29,7 @@ inline void retype(StoredTensor& tensor, DType dtype) {
 // false of are left out.
 inline void rewrite_checkpoint(const std::string& model, const std::filesystem::path& dir,
                                const std::function<bool(StoredTensor&)>& edit) {
-    const auto original = Checkpoint::open(data(model + "/checkpoint"));
+    const auto original = Checkpoint::open(test::data(model + "/checkpoint"));
     ASSERT_TRUE(original) << original.error().text;
     copy_checkpoint(model, dir);
     std::vector<StoredTensor> kept;

@@ -29,6 +29,47 @@ std::shared_ptr<const Graph> small(int64_t tokens = 16) {
     return std::make_shared<const Graph>(std::move(*graph));
 }
 
+// Three constants of 32 bytes.
+std::shared_ptr<const Graph> three(int64_t tokens = 16) {
+    alignas(64) static float constants[3][8] = {};
+    GraphBuilder g("three", {tokens, 1});
+    ValueId x = g.input("x", VKS_F32, {{1, T}, {8}});
+    for (size_t i = 0; i < 3; ++i) {
+        const std::string name = std::to_string(i);
+        const ValueId w = g.weight("w" + name, VKS_F32, {{8}}, reinterpret_cast<const std::byte*>(constants[i]));
+        x = g.rms_norm("norm_" + name, x, w, 1e-6f, VKS_F32);
+        x = g.add("add_" + name, x, x, VKS_F32);
+    }
+    g.output(x, "y");
+    auto graph = g.finish(nullptr);
+    CHECK(graph, "{}", graph.error().text);
+    return std::make_shared<const Graph>(std::move(*graph));
+}
+
+// Three tables of 8192 bytes, much more than the activations.
+std::shared_ptr<const Graph> tables(int64_t tokens) {
+    alignas(64) static float constants[3][256 * 8] = {};
+    GraphBuilder g("tables", {tokens, 1});
+    ValueId x = g.input("x", VKS_F32, {{1, T}, {8}});
+    const ValueId ids = g.input("ids", VKS_I32, {{1, T}});
+    for (size_t i = 0; i < 3; ++i) {
+        const std::string name = std::to_string(i);
+        const ValueId w = g.weight("w" + name, VKS_F32, {{256}, {8}}, reinterpret_cast<const std::byte*>(constants[i]));
+        x = g.add("add_" + name, x, g.embed("embed_" + name, ids, w, VKS_F32), VKS_F32);
+    }
+    g.output(x, "y");
+    auto graph = g.finish(nullptr);
+    CHECK(graph, "{}", graph.error().text);
+    return std::make_shared<const Graph>(std::move(*graph));
+}
+
+// The first device's nodes are a.
+std::string where(const Plan& plan) {
+    std::string where;
+    for (const NodeReport& node : plan.report) where += node.device == 0 ? 'a' : 'b';
+    return where;
+}
+
 class Planning : public ::testing::Test {
 protected:
     Planning() {
@@ -55,6 +96,13 @@ protected:
         uint64_t bytes = 0;
         for (const auto& [piece, n] : use) bytes += piece.first == &device ? n : 0;
         return bytes;
+    }
+    // What the first device holds where it has room for all.
+    uint64_t bytes_for(const std::vector<PlanRequest>& requests) {
+        PlanSet set;
+        const Status made = set.make(requests);
+        CHECK(made, "{}", made.error().text);
+        return a.held;
     }
     static int64_t count(const test::Fake& fake, const std::string& entry) {
         return std::count(fake.log.begin(), fake.log.end(), entry);
@@ -160,27 +208,69 @@ TEST_F(Planning, APrepareThatFailsGoesElsewhere) {
 
 // Room for one constant of three: the device isn't asked again for each of the others.
 TEST_F(Planning, ADeviceThatIsFullGetsNoMoreConstants) {
-    alignas(64) static float constants[3][8] = {};
-    GraphBuilder g("three", {16, 1});
-    ValueId x = g.input("x", VKS_F32, {{1, T}, {8}});
-    for (size_t i = 0; i < 3; ++i) {
-        const std::string name = std::to_string(i);
-        const ValueId w = g.weight("w" + name, VKS_F32, {{8}}, reinterpret_cast<const std::byte*>(constants[i]));
-        x = g.rms_norm("norm_" + name, x, w, 1e-6f, VKS_F32);
-        x = g.add("add_" + name, x, x, VKS_F32);
-    }
-    g.output(x, "y");
-    auto graph = g.finish(nullptr);
-    ASSERT_TRUE(graph) << graph.error().text;
     a.imports = false;
     a.room = [&](uint64_t bytes) { return bytes != 32 || count(a, "buffer 32 device") == 0; };
-    auto made = plan(std::make_shared<const Graph>(std::move(*graph)));
+    auto made = plan(three());
     ASSERT_TRUE(made) << made.error().text;
-    std::string where;
-    for (const NodeReport& node : (*made)->report) where += node.device == 0 ? 'a' : 'b';
-    EXPECT_EQ(where, "aababa");
+    EXPECT_EQ(where(**made), "aababa");
     EXPECT_EQ(count(a, "prepare rms_norm/1"), 2);
     EXPECT_EQ(first->health(), Health::kOk);
+}
+
+// Activations of all plans come before any constant: no plan is left without a device that others filled.
+TEST_F(Planning, PlansMadeTogetherAreAlikeOnADeviceThatIsFull) {
+    a.imports = false;
+    const std::vector<PlanRequest> requests = {{tables(16), preference()}, {tables(1), preference()}};
+    const uint64_t all = bytes_for(requests);
+    a.room = [&](uint64_t bytes) { return a.held + bytes < all; };
+    PlanSet set;
+    const Status made = set.make(requests);
+    ASSERT_TRUE(made) << made.error().text;
+    EXPECT_EQ(where(*set.plan(0)), "aaaaba");
+    EXPECT_EQ(where(*set.plan(1)), "aaaaba");
+}
+
+TEST_F(Planning, AfterAShortageOtherRequestsAreMadeAnew) {
+    a.imports = false;
+    const std::vector<PlanRequest> requests = {{three(), preference()}, {nullptr, preference()}};
+    const uint64_t all = bytes_for(requests);
+    a.room = [&](uint64_t bytes) { return a.held + bytes <= all - 32; };
+    int asked = 0;
+    const Replan replan = [&](const Shortage& shortage) -> Result<std::vector<PlanRequest>> {
+        EXPECT_EQ(shortage.device, first.get());
+        EXPECT_EQ(shortage.held, all - 32);
+        EXPECT_EQ(a.alive, 0);
+        if (++asked > 1) return Error{Code::kNoBackend, "nothing else"};
+        auto away = std::make_shared<Away>();
+        away->weights = {"w0", "w1", "w2"};
+        std::vector<PlanRequest> others = requests;
+        others[0].preference.away[first.get()] = away;
+        return others;
+    };
+    auto others = make_plans(nullptr, requests, replan);
+    ASSERT_TRUE(others) << others.error().text;
+    EXPECT_EQ(asked, 1);
+    EXPECT_EQ(where(*(*others)->plan(0)), "bbbbbb");
+    others->reset();
+    // Nothing else: as without asking.
+    auto same = make_plans(nullptr, requests, replan);
+    ASSERT_TRUE(same) << same.error().text;
+    EXPECT_EQ(asked, 2);
+    EXPECT_EQ(where(*(*same)->plan(0)), "aaaaba");
+}
+
+// A constant that fits into no device of its kind is no shortage.
+TEST_F(Planning, WhatIsTooLargeForAnyBufferIsNoShortage) {
+    a.imports = false;
+    a.max_buffer = 31;
+    a.room = [](uint64_t bytes) { return bytes > 32; };
+    const Replan replan = [](const Shortage&) -> Result<std::vector<PlanRequest>> {
+        ADD_FAILURE() << "asked";
+        return Error{Code::kNoBackend, "no"};
+    };
+    const auto made = make_plans(nullptr, {{three(), preference()}}, replan);
+    ASSERT_TRUE(made) << made.error().text;
+    EXPECT_EQ(where(*(*made)->plan(0)), "bababa");
 }
 
 TEST_F(Planning, WhatNoPlanUsesIsGivenBack) {
