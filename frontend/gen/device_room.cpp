@@ -84,22 +84,72 @@ Result<std::shared_ptr<const Away>> fit(const std::vector<ModelPiece>& pieces, D
     return best;
 }
 
-}  // namespace
-
-Result<uint64_t> keep_within(const std::vector<ModelPiece>& pieces, Device& device, uint64_t cap, bool slots,
+// Bytes of the cap that are left for slots.
+Result<uint64_t> keep_within(const std::vector<ModelPiece>& pieces, const MemoryCap& cap, bool slots,
                              std::span<PlanRequest> requests) {
     const std::vector<PlanRequest> whole(requests.begin(), requests.end());
-    VKS_ASSIGN(const MemoryNeed need, memory_need(whole, device));
-    if (need.total() <= cap) return uint64_t{0};
-    VKS_ASSIGN(std::shared_ptr<const Away> away, fit(pieces, device, cap, whole, requests));
+    VKS_ASSIGN(const MemoryNeed need, memory_need(whole, *cap.device));
+    if (need.total() <= cap.bytes) return uint64_t{0};
+    VKS_ASSIGN(std::shared_ptr<const Away> away, fit(pieces, *cap.device, cap.bytes, whole, requests));
     // A quarter of what experts have, as what is used changes from text to text.
     const ExpertBytes bytes = expert_bytes(pieces, *away);
     const uint64_t room = slots && bytes.held > 0 ? bytes.held / 4 / bytes.largest * bytes.largest : 0;
     if (room > 0) {
-        VKS_ASSIGN(away, fit(one_of_each_layer_first(pieces), device, cap - room, whole, requests));
+        VKS_ASSIGN(away, fit(one_of_each_layer_first(pieces), *cap.device, cap.bytes - room, whole, requests));
     }
-    set_away(whole, device, away, requests);
+    set_away(whole, *cap.device, away, requests);
     return room;
+}
+
+// Where the device stands among those that serve any operator; SIZE_MAX: it doesn't.
+size_t rank(const Device& device, std::span<const PlanRequest> requests) {
+    for (const PlanRequest& request : requests) {
+        const Preference& preference = request.preference;
+        const auto end = preference.order.begin() + static_cast<std::ptrdiff_t>(preference.general);
+        const auto at = std::find(preference.order.begin(), end, &device);
+        if (at != end) return static_cast<size_t>(at - preference.order.begin());
+    }
+    return SIZE_MAX;
+}
+
+}  // namespace
+
+std::vector<std::vector<ModelPiece>> share_layers(const std::vector<ModelPiece>& pieces,
+                                                  std::span<const uint64_t> memories) {
+    double all = 0, room = 0;
+    for (const ModelPiece& piece : pieces) all += piece.reads > 0 ? static_cast<double>(piece.bytes) : 0;
+    for (const uint64_t bytes : memories) room += static_cast<double>(bytes);
+    std::vector<std::vector<ModelPiece>> shares(memories.size(), pieces);
+    size_t owner = 0;
+    double taken = 0, end = memories.empty() ? 0 : static_cast<double>(memories[0]);  // of the owner's memory
+    for (size_t first = 0, last = 0; first < pieces.size(); first = last) {
+        double bytes = 0;
+        for (; last < pieces.size() && pieces[last].layer == pieces[first].layer; ++last)
+            bytes += pieces[last].reads > 0 ? static_cast<double>(pieces[last].bytes) : 0;
+        // Whoever has a layer's middle has all of it.
+        while (owner + 1 < memories.size() && (taken + bytes / 2) * room >= end * all)
+            end += static_cast<double>(memories[++owner]);
+        taken += bytes;
+        for (size_t d = 0; d < shares.size(); ++d)
+            for (size_t i = first; d != owner && i < last; ++i) shares[d][i].reads = 0;
+    }
+    return shares;
+}
+
+Result<std::pair<Device*, uint64_t>> keep_within(const std::vector<ModelPiece>& pieces, std::vector<MemoryCap> caps,
+                                                 bool slots, std::span<PlanRequest> requests) {
+    std::ranges::stable_sort(caps, {}, [&](const MemoryCap& cap) { return rank(*cap.device, requests); });
+    std::vector<uint64_t> sharing;
+    for (const MemoryCap& cap : caps)
+        if (rank(*cap.device, requests) != SIZE_MAX) sharing.push_back(cap.bytes);
+    const std::vector<std::vector<ModelPiece>> shares = share_layers(pieces, sharing);
+    std::pair<Device*, uint64_t> found = {nullptr, 0};
+    for (size_t i = 0; i < caps.size(); ++i) {
+        const bool wanted = slots && found.second == 0;
+        VKS_ASSIGN(const uint64_t room, keep_within(i < shares.size() ? shares[i] : pieces, caps[i], wanted, requests));
+        if (room > 0) found = {caps[i].device, room};
+    }
+    return found;
 }
 
 }  // namespace vks

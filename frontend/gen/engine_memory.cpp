@@ -33,16 +33,18 @@ ExpertStatistics& Engine::statistics() {
 
 Status Engine::keep_within_caps(std::vector<PlanRequest>& requests) {
     slots_wanted_ = {};
+    std::vector<MemoryCap> caps;
     for (const auto& [name, cap] : options_.memory) {
         Device* device = capped(name);
-        if (device == nullptr || device->has(VKS_DEVICE_HOST_MEMORY)) continue;
-        std::vector<ModelPiece> pieces = checkpoint_pieces(*checkpoint_, options_.mtp);
-        statistics().weigh(pieces);
-        // The first such device has slots; under --check they would look like wrong numbers.
-        const bool slots = slots_wanted_.second == 0 && options_.check == 0;
-        VKS_ASSIGN(const uint64_t room, keep_within(pieces, *device, cap, slots, requests));
-        if (room > 0) slots_wanted_ = {device, room};
-        const bool aside = std::ranges::any_of(requests, [&](const PlanRequest& request) {
+        if (device != nullptr && !device->has(VKS_DEVICE_HOST_MEMORY)) caps.push_back({device, cap});
+    }
+    if (caps.empty()) return {};
+    std::vector<ModelPiece> pieces = checkpoint_pieces(*checkpoint_, options_.mtp);
+    statistics().weigh(pieces);
+    // Under --check slots would look like wrong numbers.
+    VKS_ASSIGN(slots_wanted_, keep_within(pieces, caps, options_.check == 0, requests));
+    for (const auto& [name, cap] : options_.memory) {
+        const bool aside = std::ranges::any_of(requests, [&, device = capped(name)](const PlanRequest& request) {
             const Preference& p = request.preference;
             const auto away = p.away.find(device);
             return !p.cheapest && p.order.front() == device && away != p.away.end() && away->second->everything;
@@ -63,10 +65,9 @@ Replan Engine::replan() {
 
 // Of plans that have been made, where no cap says it.
 void Engine::note_found_room() {
-    const auto [device, room] = found_room_->slots();
-    if (device == nullptr) return;
+    if (!found_room_->limited()) return;
     static_cast<void>(statistics());
-    if (slots_wanted_.second == 0 && room > 0) slots_wanted_ = {device, room};
+    if (slots_wanted_.second == 0) slots_wanted_ = found_room_->slots();
 }
 
 Status Engine::check_caps() const {

@@ -1,7 +1,6 @@
 #include "frontend/gen/found_room.h"
 
 #include <algorithm>
-#include <set>
 
 #include "backend/plan/need.h"
 #include "frontend/gen/device_room.h"
@@ -15,57 +14,72 @@ uint64_t with_reserve(uint64_t bytes) {
     return bytes / 16 * 15;
 }
 
-// The one with memory of its own and no cap; null: there are none or several.
-Device* only_device(const std::vector<PlanRequest>& requests) {
-    std::set<Device*> found;
+// Those with memory of their own; none where one of them has a cap.
+std::vector<Device*> with_own_memory(const std::vector<PlanRequest>& requests) {
+    std::vector<Device*> found;
     for (const PlanRequest& request : requests)
         for (Device* device : request.preference.order)
-            if (!device->has(VKS_DEVICE_HOST_MEMORY)) found.insert(device);
-    if (found.size() != 1 || requests.front().preference.away.contains(*found.begin())) return nullptr;
-    return *found.begin();
+            if (!device->has(VKS_DEVICE_HOST_MEMORY) && std::ranges::find(found, device) == found.end())
+                found.push_back(device);
+    const auto capped = [&](const Device* device) { return requests.front().preference.away.contains(device); };
+    if (std::ranges::any_of(found, capped)) found.clear();
+    return found;
 }
 
 }  // namespace
 
 void FoundRoom::keep(std::vector<PlanRequest>& requests, const PlanSet* in_force) {
     whole_ = requests;
-    device_ = only_device(requests);
-    in_use_ = device_ != nullptr && in_force != nullptr && in_force->uses(*device_);
+    devices_ = with_own_memory(requests);
+    const auto used = [&](const Device* device) { return in_force != nullptr && in_force->uses(*device); };
+    in_use_ = std::ranges::any_of(devices_, used);
     limited_ = false;
     rounds_ = 0;
-    room_ = 0;
-    if (device_ == nullptr) return;
-    if (!caps_.contains(device_)) {
-        const vks_info& info = device_->info();
-        if (in_use_ || info.bytes_total == 0 || info.bytes_free == 0 || imports()) return;
-        const auto need = memory_need(whole_, *device_);
-        if (!need || need->total() <= info.bytes_free) return;
-        caps_[device_] = with_reserve(info.bytes_free);
+    slots_of_ = {};
+    if (devices_.empty() || !find_caps()) return;
+    // Where no other device would take the rest, these are asked for all of it, and say what they lack.
+    if (auto within = within_caps()) requests = *std::move(within);
+}
+
+// False: what they have suffices, or isn't known.
+bool FoundRoom::find_caps() {
+    const auto known = [&](const Device* device) { return caps_.contains(device); };
+    if (std::ranges::all_of(devices_, known)) return true;
+    if (in_use_) return false;
+    uint64_t free = 0;
+    for (Device* device : devices_) {
+        const vks_info& info = device->info();
+        if (info.bytes_total == 0 || info.bytes_free == 0 || imports(*device)) return false;
+        free += info.bytes_free;
     }
-    // Where no other device would take the rest, this one is asked for all of it, and says what it lacks.
-    if (auto within = within_cap()) requests = *std::move(within);
+    const auto need = memory_need(whole_, *devices_.front());
+    if (!need || need->total() + (devices_.size() - 1) * need->activations <= free) return false;
+    for (const Device* device : devices_) caps_.try_emplace(device, with_reserve(device->info().bytes_free));
+    return true;
 }
 
 Result<std::vector<PlanRequest>> FoundRoom::replan(const Shortage& shortage) {
     constexpr int kRounds = 4;
-    if (!replans() || shortage.device != device_ || rounds_++ == kRounds)
+    if (!replans() || std::ranges::find(devices_, shortage.device) == devices_.end() || rounds_++ == kRounds)
         return Error{Code::kNoBackend, "plans: no room is known for them"};
-    uint64_t& cap = caps_.try_emplace(device_, shortage.held).first->second;
+    uint64_t& cap = caps_.try_emplace(shortage.device, shortage.held).first->second;
     cap = with_reserve(std::min(cap, shortage.held));
-    return within_cap();
+    return within_caps();
 }
 
-Result<std::vector<PlanRequest>> FoundRoom::within_cap() {
+Result<std::vector<PlanRequest>> FoundRoom::within_caps() {
     std::vector<ModelPiece> pieces = checkpoint_pieces(*checkpoint_, mtp_);
     ExpertStatistics(*checkpoint_, mtp_).weigh(pieces);
+    std::vector<MemoryCap> caps;
+    for (Device* device : devices_) caps.push_back({device, caps_.at(device)});
     std::vector<PlanRequest> requests = whole_;
-    VKS_ASSIGN(room_, keep_within(pieces, *device_, caps_.at(device_), slots_, requests));
+    VKS_ASSIGN(slots_of_, keep_within(pieces, std::move(caps), slots_, requests));
     limited_ = true;
     return requests;
 }
 
 // Whether weights take nothing of its memory: the largest is tried.
-bool FoundRoom::imports() const {
+bool FoundRoom::imports(Device& device) const {
     const Value* largest = nullptr;
     const Graph* graph = nullptr;
     for (const PlanRequest& request : whole_) {
@@ -80,7 +94,7 @@ bool FoundRoom::imports() const {
     if (largest == nullptr) return false;
     const auto bytes = static_cast<uint64_t>(graph->max_bytes(*largest));
     auto* host = const_cast<std::byte*>(largest->host);
-    return bool(device_->buffer(bytes, VKS_BUFFER_IMPORT, host, "import of " + largest->name));
+    return bool(device.buffer(bytes, VKS_BUFFER_IMPORT, host, "import of " + largest->name));
 }
 
 }  // namespace vks
