@@ -139,6 +139,10 @@ void Sampler::weigh() {
 }
 
 Result<int32_t> Sampler::sample(std::span<const float> logits, int64_t position, std::span<const int32_t> before) {
+    if (options_.temperature <= 0 && options_.repeat_penalty == 1) {  // nothing to prepare: devices rest meanwhile
+        VKS_TRY(refuse_nan(logits, position - 1));
+        return argmax(logits);
+    }
     VKS_TRY(prepare(logits, position, before));
     if (options_.temperature <= 0) return argmax(row_);
     weigh();
