@@ -65,16 +65,14 @@ private:
 }  // namespace
 
 Result<Lane*> Executor::lane(Device& device) {
-    auto& slot = lanes_[&device];
-    if (!slot) {
-        auto created = Lane::create(device);
-        if (!created) return blame(device, created.error()).error();
-        slot = *std::move(created);
-        if (trace_)
-            clocks_.insert_or_assign(&device, Clocks{StreamClock(device.plugin(), slot->stream().get()),
-                                                     ThreadTimes(device.plugin(), slot->stream().get())});
-    }
-    return slot.get();
+    if (const auto known = lanes_.find(&device); known != lanes_.end()) return known->second.get();
+    auto created = Lane::create(device);
+    if (!created) return blame(device, created.error()).error();
+    Lane* const lane = lanes_.emplace(&device, *std::move(created)).first->second.get();
+    if (trace_)
+        clocks_.insert_or_assign(&device, Clocks{StreamClock(device.plugin(), lane->stream().get()),
+                                                 ThreadTimes(device.plugin(), lane->stream().get())});
+    return lane;
 }
 
 Executor::Bound& Executor::bind(const Plan& plan, const Bindings& b) {

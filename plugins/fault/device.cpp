@@ -65,6 +65,7 @@ void kernel_destroy(vks_device* device, vks_kernel* kernel) {
 
 vks_status stream_create(vks_device* device, vks_stream** out, vks_error* error) {
     if (const vks_status status = lost(*device, error)) return status;
+    if (device->counter.strikes(Place::kStream, "")) return strike(*device, "a stream", error);
     auto stream = std::make_unique<vks_stream>();
     stream->device = device;
     const vks_status status = device->api->stream_create(device->inner, &stream->inner, error);
@@ -124,6 +125,7 @@ vks_status submit(vks_stream* stream, vks_fence* fence, uint64_t value, vks_erro
 
 vks_status fence_create(vks_device* device, vks_fence** out, vks_error* error) {
     if (const vks_status status = lost(*device, error)) return status;
+    if (device->counter.strikes(Place::kFence, "")) return strike(*device, "a fence", error);
     auto fence = std::make_unique<vks_fence>();
     fence->device = device;
     const vks_status status = device->api->fence_create(device->inner, &fence->inner, error);

@@ -22,8 +22,9 @@ constexpr Name<Harm> kHarms[] = {{"none", Harm::kNone},
                                  {"hang", Harm::kHang},
                                  {"nan", Harm::kNan},
                                  {"wrong", Harm::kWrong}};
-constexpr Name<Place> kPlaces[] = {{"query", Place::kQuery}, {"prepare", Place::kPrepare}, {"buffer", Place::kBuffer},
-                                   {"copy", Place::kCopy},   {"launch", Place::kLaunch},   {"await", Place::kAwait}};
+constexpr Name<Place> kPlaces[] = {{"query", Place::kQuery},   {"prepare", Place::kPrepare}, {"buffer", Place::kBuffer},
+                                   {"copy", Place::kCopy},     {"launch", Place::kLaunch},   {"await", Place::kAwait},
+                                   {"stream", Place::kStream}, {"fence", Place::kFence}};
 
 template <class T, size_t N>
 bool look_up(const Name<T> (&names)[N], const std::string& text, T& value) {

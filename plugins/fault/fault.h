@@ -9,7 +9,7 @@
 namespace vks::fault {
 
 enum class Harm { kNone, kDeviceLost, kNoMemory, kInternal, kThrow, kHang, kNan, kWrong };
-enum class Place { kQuery, kPrepare, kBuffer, kCopy, kLaunch, kAwait };
+enum class Place { kQuery, kPrepare, kBuffer, kCopy, kLaunch, kAwait, kStream, kFence };
 
 struct Fault {
     Harm harm = Harm::kNone;

@@ -9,8 +9,10 @@ const std::vector<std::string> kFaultThenCpu = {"--backend", "fault,cpu"};
 TEST(Faults, TheProgramGoesOn) {
     const auto ids = document_of(generate_with_fault("", {"--backend", "cpu"}))["ids"];
     ASSERT_EQ(ids.size(), 16U);
-    for (const char* fault : {"error=device_lost;step=0", "error=device_lost;step=9", "error=internal;in=await;step=4",
-                              "error=throw;op=mla_attention;step=3", "error=out_of_memory;step=2"}) {
+    for (const char* fault :
+         {"error=device_lost;step=0", "error=device_lost;step=9", "error=internal;in=await;step=4",
+          "error=throw;op=mla_attention;step=3", "error=out_of_memory;step=2", "error=out_of_memory;in=stream;at=1",
+          "error=internal;in=stream;at=1", "error=out_of_memory;in=fence;at=1", "error=internal;in=fence;at=1"}) {
         SCOPED_TRACE(fault);
         expect_survived(generate_with_fault(fault, kFaultThenCpu), ids);
     }
