@@ -209,9 +209,10 @@ void Attention::few() const {
     float* slots = partials_ + layout_.rows * layout_.slot;
     auto* behind = reinterpret_cast<std::byte*>(slots + layout_.slots * layout_.slot);
     auto* counters = reinterpret_cast<int32_t*>(behind);
-    // Where that leaves work for all threads, a split's rows are one thread's for all tokens: the first one's reads
+    // Where a round leaves work for all threads, a split's rows are one thread's for all tokens: the first one's reads
     // bring them into its cache.
-    const int64_t together = longest * groups >= 2 * threads_ ? tokens_ : 1, shares = tokens_ / together;
+    const int64_t together = std::min(depth, longest) * groups >= 2 * threads_ ? tokens_ : 1,
+                  shares = tokens_ / together;
 
     for (int64_t done = 0; done == 0 || done < longest; done += depth) {
         const int64_t now = std::clamp<int64_t>(longest - done, 1, depth);
