@@ -60,9 +60,13 @@ std::string name_of(const Column& column) {
     return column.name;
 }
 
+std::string sql_name(const Column& column) {
+    return quoted(column.name, '"');  // may be a keyword: "limit"
+}
+
 std::string sql_declaration(const Column& column) {
     constexpr std::array<const char*, 3> kNames = {"TEXT", "INTEGER", "REAL"};
-    return fmt::format("  {} {}", column.name, kNames[size_t(column.type)]);
+    return fmt::format("  {} {}", sql_name(column), kNames[size_t(column.type)]);
 }
 
 // Width in characters; the only ones beyond ASCII here take one column each.
@@ -125,7 +129,7 @@ std::string TablePrinter::row(const Json& row) {
             return dump(row, -1) + "\n";
         case Format::kSql:
             return fmt::format("INSERT INTO {} ({}) VALUES ({});\n", layout_.sql_name,
-                               joined(layout_.columns, name_of, ", "), joined(layout_.columns, value, ", "));
+                               joined(layout_.columns, sql_name, ", "), joined(layout_.columns, value, ", "));
     }
     return {};
 }
