@@ -102,6 +102,21 @@ std::array<uint8_t, VK_UUID_SIZE> identity(const VkPhysicalDeviceProperties& dev
     return found;
 }
 
+int rank(VkPhysicalDeviceType type) {
+    switch (type) {
+        case VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU:
+            return 0;
+        case VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU:
+            return 1;
+        case VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU:
+            return 2;
+        case VK_PHYSICAL_DEVICE_TYPE_CPU:
+            return 4;
+        default:
+            return 3;
+    }
+}
+
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families) {
     std::optional<uint32_t> found;
     for (uint32_t i = 0; i < families.size(); ++i) {

@@ -46,6 +46,10 @@ std::vector<BlockWay> choose_ways(uint64_t bytes, Memory kind, uint64_t held, st
 std::array<uint8_t, VK_UUID_SIZE> identity(const VkPhysicalDeviceProperties& device,
                                            const VkPhysicalDeviceVulkan11Properties& ids);
 
+// How early a device of that type comes among all: those with memory of their own before the processor's, what computes
+// on the CPU last.
+int rank(VkPhysicalDeviceType type);
+
 // A family that computes; rather one that doesn't draw as well, which the desktop doesn't share. None: no such family.
 std::optional<uint32_t> choose_queue_family(std::span<const VkQueueFamilyProperties> families);
 

@@ -190,6 +190,9 @@ Machine look() {
     std::vector<VkPhysicalDevice> handles(count);
     if (count > 0) vk_check(vkEnumeratePhysicalDevices(instance, &count, handles.data()), "vkEnumeratePhysicalDevices");
     for (VkPhysicalDevice handle : handles) machine.gpus.push_back(examined(handle));
+    // Mesa's layer for choosing devices has the GPU first that the firmware shows its messages on: a laptop's
+    // integrated.
+    std::ranges::stable_sort(machine.gpus, {}, [](const Gpu& gpu) { return rank(gpu.properties.deviceType); });
     if (machine.gpus.empty()) machine.reason = "no Vulkan device";
     return machine;
 }

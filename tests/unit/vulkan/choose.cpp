@@ -229,6 +229,17 @@ TEST(ChooseQueueFamily, TheFirstThatOnlyComputes) {
     EXPECT_EQ(choose_queue_family(Families{}), std::nullopt);
 }
 
+TEST(Rank, AGraphicsCardComesBeforeTheProcessorsOwn) {
+    std::vector<VkPhysicalDeviceType> types = {VK_PHYSICAL_DEVICE_TYPE_CPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
+                                               VK_PHYSICAL_DEVICE_TYPE_OTHER, VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU,
+                                               VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU};
+    std::ranges::stable_sort(types, {}, rank);
+    EXPECT_EQ(types,
+              (std::vector<VkPhysicalDeviceType>{
+                  VK_PHYSICAL_DEVICE_TYPE_DISCRETE_GPU, VK_PHYSICAL_DEVICE_TYPE_INTEGRATED_GPU,
+                  VK_PHYSICAL_DEVICE_TYPE_VIRTUAL_GPU, VK_PHYSICAL_DEVICE_TYPE_OTHER, VK_PHYSICAL_DEVICE_TYPE_CPU}));
+}
+
 TEST(ReadsMappedFiles, OnlyWhereThatIsKnown) {
     EXPECT_TRUE(reads_mapped_files(VK_DRIVER_ID_MESA_LLVMPIPE));
     for (const VkDriverId driver : {VK_DRIVER_ID_INTEL_OPEN_SOURCE_MESA, VK_DRIVER_ID_MESA_RADV,
