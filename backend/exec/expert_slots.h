@@ -109,7 +109,6 @@ private:
     const uint64_t bytes_;
     const SlotMemory::Read read_;
     const AtOnce at_once_;
-    std::map<const Plan*, PlanUse> plans_;
     std::unique_ptr<SlotMemory> memory_;
     size_t experts_ = 0;  // of each layer
     std::optional<RowLists> host_lists_;
@@ -118,7 +117,8 @@ private:
     Location lists_;
     Buffer scratch_buffer_;
     vks_tensor scratch_{};
-    std::vector<std::byte> room_;  // for fetching at once
+    std::map<const Plan*, PlanUse> plans_;  // kernels go before the memory that is bound into them
+    std::vector<std::byte> room_;           // for fetching at once
     std::vector<int32_t> pairs_;
     std::vector<double> host_seconds_;  // an expert takes on the host, by the logarithm of its rows; 0: not known
 
