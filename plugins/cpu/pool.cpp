@@ -280,9 +280,10 @@ void Pool::foresee(int worker, const std::byte* data, int64_t bytes) {
 
 void Pool::note_times(bool on) {
     const std::lock_guard lock(impl_->region);
-    impl_->noting = on;
+    impl_->noting = false;  // until there is room for all
     impl_->times.assign(on ? static_cast<size_t>(threads()) : 0, {});
     for (std::vector<Span>& of_thread : impl_->times) of_thread.reserve(kTimes);
+    impl_->noting = on;
 }
 
 size_t Pool::take_times(std::span<Span> to) {
