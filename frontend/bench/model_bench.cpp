@@ -31,11 +31,13 @@ std::vector<ModelTest> list_tests(const ModelTests& tests) {
     return list;
 }
 
-// A prompt of one id where there is no depth, the id that it gives, and n more.
+// For n ids: a prompt of one id where there is no depth, the id that it gives, and n more.
 int64_t context_of(const std::vector<ModelTest>& tests) {
     int64_t most = 1;
-    for (const ModelTest& test : tests)
-        most = std::max(most, std::max<int64_t>(1, test.depth) + test.tokens() + (test.generate > 0 ? 1 : 0));
+    for (const ModelTest& test : tests) {
+        const int64_t before = test.generate > 0 ? std::max<int64_t>(1, test.depth) + 1 : test.depth;
+        most = std::max(most, before + test.tokens());
+    }
     return most;
 }
 
