@@ -6,7 +6,7 @@
 set -euo pipefail
 unset CDPATH
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")" && pwd)
 "$root/setup.sh" release vkseek plugins/all
 
 if (($# == 0)); then

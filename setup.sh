@@ -139,7 +139,7 @@ if [[ ${1:-} == -* ]]; then
     sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2
     exit 2
 fi
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 cd "$(pwd -P)"
 preset=${1:-release}
 shift || true

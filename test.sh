@@ -3,7 +3,7 @@
 # Usage: ./test.sh [--preset release|debug|asan|tsan] [ARGUMENTS OF ctest]    e.g. ./test.sh -R tokenizer
 set -euo pipefail
 unset CDPATH
-cd "$(dirname "${BASH_SOURCE[0]}")"
+cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 
 preset=release
 if [[ ${1:-} == --preset && -n ${2:-} ]]; then
