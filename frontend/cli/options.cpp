@@ -109,6 +109,9 @@ void add_running_options(CLI::App& app, CommonOptions& options) {
                "files when they are needed; what other devices have no room for, the CPU computes",
                [&options](const std::string& text) -> Status {
                    VKS_ASSIGN(const auto cap, parse_memory(text));
+                   std::erase_if(options.memory, [&](const auto& earlier) {
+                       return plain_name(earlier.first) == plain_name(cap.first);
+                   });
                    options.memory[cap.first] = cap.second;
                    return {};
                });

@@ -33,11 +33,6 @@ struct PlanArgs {
     bool json = false;
 };
 
-// "vulkan:0" is "vulkan", the first of its plugin.
-std::string_view plain_name(std::string_view name) {
-    return name.ends_with(":0") ? name.substr(0, name.size() - 2) : name;
-}
-
 const double* find_rate(const std::map<std::string, double>& rates, std::string_view name) {
     const auto it =
         std::ranges::find_if(rates, [&](const auto& rate) { return plain_name(rate.first) == plain_name(name); });

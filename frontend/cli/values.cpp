@@ -224,6 +224,10 @@ Result<std::pair<std::string, std::string>> parse_assignment(const std::string& 
     return std::pair(text.substr(0, equals), text.substr(equals + 1));
 }
 
+std::string_view plain_name(std::string_view device) {
+    return device.ends_with(":0") ? device.substr(0, device.size() - 2) : device;
+}
+
 Result<std::pair<std::string, uint64_t>> parse_memory(const std::string& text) {
     VKS_ASSIGN(const auto pair, parse_assignment(text, "memory", "--memory", "DEV=SIZE"));
     const std::string& name = pair.first;

@@ -74,5 +74,7 @@ Result<std::pair<std::string, std::string>> parse_assignment(const std::string& 
                                                              std::string_view option, std::string_view wanted);
 // --memory: "vulkan:0=24G", a device's name and bytes.
 Result<std::pair<std::string, uint64_t>> parse_memory(const std::string& text);
+// "vulkan:0" is "vulkan", the first of its plugin.
+std::string_view plain_name(std::string_view device);
 
 }  // namespace vks
