@@ -162,7 +162,10 @@ Status run_chat(const ChatArgs& args) {
     EngineOptions engine = engine_options(args.common);
     engine.context = context;
     engine.chunk = args.chunk.value_or(engine.chunk);
-    const bool row_bits = args.mtp.by_default(engine) && runtime->row_bits(engine.placement, kMostAutoDrafts + 1);
+    bool row_bits = args.mtp.by_default(engine);
+    if (row_bits) {
+        VKS_ASSIGN(row_bits, runtime->row_bits(engine, kMostAutoDrafts + 1));
+    }
     VKS_ASSIGN(SpeculationOptions speculation, speculation_options(args.mtp, *runtime->checkpoint(), row_bits, engine));
     VKS_TRY(runtime->start(engine));
     runtime->print_warnings();

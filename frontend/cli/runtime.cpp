@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "backend/base/log.h"
 #include "frontend/cli/console.h"
@@ -65,9 +64,13 @@ Registry& Runtime::registry() {
     return *registry_;
 }
 
-bool Runtime::row_bits(const Placement& placement, int64_t rows) {
-    std::vector<std::string> names = placement.backends;
-    for (const auto& [op, backend] : placement.op_backend) names.push_back(backend);
+Result<bool> Runtime::row_bits(const EngineOptions& engine, int64_t rows) {
+    std::vector<std::string> names = engine.placement.backends;
+    if (!engine.placement.op_backend.empty()) {
+        VKS_ASSIGN(const std::set<std::string> used, used_operators(engine));
+        for (const auto& [op, backend] : engine.placement.op_backend)
+            if (used.contains(op)) names.push_back(backend);
+    }
     return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
         const auto entries = registry().select(name);
         return entries && std::all_of(entries->begin(), entries->end(), [&](const DeviceEntry* entry) {
@@ -89,7 +92,7 @@ Status Runtime::start(const EngineOptions& wanted) {
     return {};
 }
 
-Status Runtime::drop_unused(EngineOptions& engine) {
+Result<std::set<std::string>> Runtime::used_operators(const EngineOptions& engine) const {
     ModelOptions model;
     model.half = engine.half;
     model.w8a8 = engine.w8a8;
@@ -104,6 +107,11 @@ Status Runtime::drop_unused(EngineOptions& engine) {
             for (const Node& node : part.graph->nodes) used.insert(node.op_name());
         }
     }
+    return used;
+}
+
+Status Runtime::drop_unused(EngineOptions& engine) {
+    VKS_ASSIGN(const std::set<std::string> used, used_operators(engine));
     std::erase_if(engine.placement.op_backend, [&](const auto& choice) {
         if (used.contains(choice.first)) return false;
         warnings_.push_back(fmt::format("operator {} (--op): not used in this run", choice.first));

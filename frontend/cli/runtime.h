@@ -3,6 +3,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,9 @@ public:
     // Opens the checkpoint and the tokenizer. `options` is borrowed.
     static Result<std::unique_ptr<Runtime>> open(const CommonOptions& options, TokenizerUse use);
 
-    // Whether all devices that `placement` names promise vks.row_bits/1 for launches of up to `rows`. Loads plugins.
-    bool row_bits(const Placement& placement, int64_t rows);
+    // Whether all devices that are named for what the main model computes promise vks.row_bits/1 for launches of up to
+    // `rows`. Loads plugins.
+    Result<bool> row_bits(const EngineOptions& engine, int64_t rows);
     // Opens the trace's file, loads plugins and makes the engine; prints the plans under --explain. Context, chunk and
     // outputs are the caller's, in `engine`.
     Status start(const EngineOptions& wanted);
@@ -70,6 +72,7 @@ private:
     explicit Runtime(const CommonOptions& options) : options_(options) {}
     Registry& registry();
     // Takes operators that no graph of the run has out of --op, with a warning each: their backend need not exist.
+    Result<std::set<std::string>> used_operators(const EngineOptions& engine) const;
     Status drop_unused(EngineOptions& engine);
 
     const CommonOptions& options_;
