@@ -36,6 +36,7 @@ void handle(int number, void (*handler)(int)) {
 void handle_interrupts(Interrupts which, void (*handler)(int)) {
     handle(SIGINT, handler);
     if (which != Interrupts::kAll) return;
+    handle(SIGPIPE, handler == SIG_DFL ? SIG_DFL : SIG_IGN);  // nobody reads on: that is an error, which cleans up
     for (const int number : {SIGTERM, SIGHUP}) {
         struct sigaction before = {};
         if (sigaction(number, nullptr, &before) == 0 && before.sa_handler != SIG_IGN) handle(number, handler);

@@ -31,7 +31,8 @@ bool stderr_is_terminal();
 enum class Interrupts : uint8_t { kCtrlC, kAll };
 
 // An interrupt sets a flag instead of ending the program, as long as the object lives; a second one while the flag is
-// set ends it at once. SIGTERM and SIGHUP stay ignored where they were (nohup). One object at a time.
+// set ends it at once. SIGTERM and SIGHUP stay ignored where they were (nohup). With kAll, writing where nobody reads
+// any more is an error instead of the end (SIGPIPE). One object at a time.
 class InterruptFlag {
 public:
     // kAll: for work that leaves files behind unless it is ended in order.
