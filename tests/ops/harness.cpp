@@ -304,6 +304,14 @@ void expect_close(const std::string& what, const Value& got, const std::vector<d
     EXPECT_LE(error, tolerance) << what;
 }
 
+void expect_rows_close(const std::string& what, const Value& got, const std::vector<double>& want, int64_t columns,
+                       double tolerance) {
+    ASSERT_EQ(static_cast<size_t>(got.count()), want.size()) << what;
+    const double error = conformance::largest_row_error(got.doubles(), want, columns);
+    record(what, error);
+    EXPECT_LE(error, tolerance) << what;
+}
+
 void expect_same_bits(const std::string& what, const Value& got, const Value& want) {
     ASSERT_EQ(got.dtype, want.dtype) << what;
     ASSERT_EQ(got.dim, want.dim) << what;

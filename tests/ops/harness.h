@@ -117,6 +117,9 @@ void expect_close(const std::string& what, const Value& got, const std::vector<d
 inline void expect_close(const std::string& what, const Value& got, const Value& want, double tolerance) {
     expect_close(what, got, want.doubles(), tolerance);
 }
+// The same of each row of `columns` by itself: one that is wrong among larger ones is seen.
+void expect_rows_close(const std::string& what, const Value& got, const std::vector<double>& want, int64_t columns,
+                       double tolerance);
 void record(const std::string& what, double figure);
 void expect_same_bits(const std::string& what, const Value& got, const Value& want);
 
