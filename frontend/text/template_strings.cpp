@@ -121,7 +121,7 @@ std::vector<std::string_view> split_at_spaces(std::string_view text, long long l
     text = strip(text, std::nullopt, true, false);
     while (!text.empty()) {
         if (limit >= 0 && static_cast<long long>(parts.size()) == limit) {
-            parts.push_back(strip(text, std::nullopt, false, true));
+            parts.push_back(text);  // Python leaves the spaces at its end
             break;
         }
         std::size_t end = 0;

@@ -109,6 +109,8 @@ constexpr Case kRendered[] = {
     {"{{ msgs[2].content.split('</think>')[-1] }} {{ msgs[2].content.split('</think>', 1)[1] }} {{ 'a,b,c'.rsplit(',', "
      "1) }} {{ ' a  b '.split() }}",
      "c b</think>c ['a,b', 'c'] ['a', 'b']"},
+    {"{{ ' a  b  c '.split(none, 1) }} {{ '\n a '.split(none, 0) }} {{ ' a b'.split(none, 5) }}",
+     "['a', 'b  c '] ['a '] ['a', 'b']"},
     {"[{{ '\n x \n'.strip() }}] [{{ 'xyax'.lstrip('xy') }}] [{{ 'a\n\n'.rstrip('\n') }}]", "[x] [ax] [a]"},
     {"{{ s.startswith('H') }} {{ s.endswith(('x', 'lo')) }} {{ s.find('l') }} {{ s.find('q') }} {{ 'a-b'.replace('-', "
      "'+') }} {{ 'ab'.upper() }}",
