@@ -107,8 +107,9 @@ Status read_experts(const JsonFields& fields, ModelConfig& c) {
     VKS_ASSIGN(c.first_k_dense_replace, fields.integer("first_k_dense_replace", 0, c.num_hidden_layers));
     VKS_TRY(fields.only("moe_layer_freq", 1));
     const bool all_dense = c.first_k_dense_replace == c.num_hidden_layers;
-    if (c.first_k_dense_replace > 0) {
-        VKS_ASSIGN(c.intermediate_size, fields.integer("intermediate_size", 1, kMaxWidth));
+    if (c.first_k_dense_replace > 0 || fields.has("intermediate_size")) {
+        VKS_ASSIGN(c.intermediate_size,
+                   fields.integer("intermediate_size", c.first_k_dense_replace > 0 ? 1 : 0, kMaxWidth));
     }
     VKS_ASSIGN(c.n_routed_experts,
                fields.integer("n_routed_experts", 1, kMaxExperts, all_dense ? std::optional(0) : std::nullopt));

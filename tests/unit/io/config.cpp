@@ -168,6 +168,17 @@ TEST(Config, AllLayersDense) {
     EXPECT_FALSE(c->is_moe(3));
 }
 
+// Whoever reads the file wants a number all the same.
+TEST(Config, NoLayerDense) {
+    Json json = golden_config("nano-noqlora");
+    json["first_k_dense_replace"] = 0;
+    const auto c = parse(json);
+    ASSERT_TRUE(c) << c.error().text;
+    EXPECT_EQ(Json::parse(config_json(*c))["intermediate_size"], json["intermediate_size"]);
+    json.erase("intermediate_size");
+    EXPECT_TRUE(parse(json));
+}
+
 TEST(Config, WhatIsWrittenIsReadBack) {
     for (const std::string_view name : shape_names()) {
         const ModelConfig shape = *named_shape(name);
