@@ -298,8 +298,9 @@ Times times_of(const std::set<fs::path>& files) {
 Status watch(const BenchShaderArgs& args, std::vector<std::unique_ptr<Session>>& sessions) {
     constexpr auto kPause = std::chrono::milliseconds(50);
     const InterruptFlag interrupted;
+    // All that any run has had: one that failed may not have come to every include.
+    std::set<fs::path> files = {args.file};
     while (!interrupted.is_set()) {
-        std::set<fs::path> files = {args.file};
         const Times before = times_of(files);
         Times seen;
         if (Status status = run_once(args, sessions); !status) write_stderr("vkseek: " + status.error().text + "\n");
