@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "tests/support/paths.h"
 #include "tests/support/run_program.h"
 #include "tests/support/temp_dir.h"
 
@@ -47,6 +48,25 @@ TEST(BenchModel, JsonHasSamples) {
     EXPECT_EQ(rows[0]["samples_ns"].size(), 2U);
     EXPECT_GT(rows[0]["avg_ts"].get<double>(), 0);
     EXPECT_EQ(rows[0]["backends"], "cpu");
+}
+
+// Of which nothing else is wanted.
+TEST(BenchModel, APromptAsLongAsTheModelsContext) {
+    const auto rows = rows_of({"-m", data("nano-fp8/checkpoint"), "-p", "256", "-n", "0", "-r", "1"});
+    ASSERT_EQ(rows.size(), 1U);
+    EXPECT_EQ(rows[0]["n_prompt"], 256);
+}
+
+// As `| head -1` does.
+TEST(BenchModel, AShapesWeightsAreGoneWhereNobodyReadsOn) {
+    const TempDir dir;
+    RunOptions run;
+    run.program = "/bin/sh";
+    run.env["TMPDIR"] = dir.path().string();
+    run_program({"-c", std::string(VKS_PROGRAM) +
+                           " bench model --shape demo -p 8,16,32 -n 0 -r 1 -o csv --backend cpu | head -1; :"},
+                run);
+    EXPECT_TRUE(std::filesystem::is_empty(dir.path()));
 }
 
 // Not into whatever folder is the current one.
