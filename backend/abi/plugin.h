@@ -144,8 +144,9 @@ typedef struct vks_device_api {
     void (*stream_destroy)(vks_stream *);                                            /* [stream] */
     /* Upload, read back or pack: same dtype and dims, layouts may differ. Both buffers are this device's. [stream] */
     vks_status (*copy)(vks_stream *, const vks_tensor *from, const vks_tensor *to, vks_error *);
-    /* args: the op's non-constant arguments with actual dims. Neither allocates, locks nor waits. Work on a stream runs
-     * in order and may already run before submit. scratch may be NULL when query asked for none. [stream] */
+    /* args: the op's non-constant arguments with actual dims. Neither waits for other streams' work; work may run
+     * inside the call. In a repeated step neither should allocate. Work on a stream runs in order and may already run
+     * before submit. scratch may be NULL when query asked for none. [stream] */
     vks_status (*launch)(vks_stream *, vks_kernel *, const vks_tensor *args, uint64_t arg_count,
                          const vks_tensor *scratch, vks_error *);
     vks_status (*wait)(vks_stream *, vks_fence *, uint64_t value, vks_error *);   /* same plugin's fences [stream] */
@@ -175,7 +176,7 @@ typedef struct vks_plugin {
     /* options: "key=value;key=value", unknown keys ignored. CPU: threads. [any] */
     vks_status (*open)(const vks_host *, uint32_t index, const char *options, vks_device **, vks_error *);
     void (*close)(vks_device *);                 /* [idle] */
-    const void *(*extension)(const char *id);    /* "vks.capture/1"; NULL = absent [any] */
+    const void *(*extension)(const char *id);    /* "vks.stats/1"; NULL = absent [any] */
 } vks_plugin;
 
 /* The one exported symbol is data: a loader refuses a file before calling any of its functions. negotiate gets the
