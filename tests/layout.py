@@ -1,6 +1,6 @@
 """Checks the tree: include directions, each operator's files, file lengths, READMEs, their links and the scripts that they
-run, and that nothing of the plugin interface is missing from its layout test. With --program: that the program holds no
-operator.
+run, and that nothing of the plugin interface is missing from its layout test and its page. With --program: that the
+program holds no operator.
 
 Prints one line per problem and exits 5 when there is any. layout_test.py shows that it notices.
 """
@@ -149,7 +149,7 @@ def check_operators(tree):
 
 
 def check_interface(tree):
-    """Whatever the headers define has a line in the layout test's golden file."""
+    """Whatever the headers define has a line in the layout test's golden file, each draft extension one in abi.md."""
     golden = tree.text("tests/abi/layout.golden")
     for header in ("backend/abi/plugin.h", "backend/abi/ops.h"):
         text = strip_comments(tree.text(header))
@@ -159,6 +159,13 @@ def check_interface(tree):
         for name in names:
             if not re.search("^" + re.escape(name), golden, flags=re.MULTILINE):
                 tree.problem(header, f"wanted {name.strip()} in tests/abi/layout.golden, found nothing")
+
+    pages = tree.text("docs/abi.md") if "docs/abi.md" in tree.files else ""
+    for name in tree.files:
+        if name.startswith("backend/abi/draft/"):
+            for draft in re.findall(r'#define VKS_\w+_ID "([^"]+)"', tree.text(name)):
+                if f"`{draft}`" not in pages:
+                    tree.problem(name, f"wanted {draft} in docs/abi.md, found nothing")
 
 
 def check_lengths(tree):
