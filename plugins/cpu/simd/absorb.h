@@ -22,7 +22,7 @@ struct Absorb {
     std::byte* y;  // row 0, column 0 of the head
     uint32_t y_dtype;
     int64_t y_stride;
-    std::byte* scratch;  // absorb_item_scratch bytes
+    std::byte* scratch;  // laid out by AbsorbSpace
 };
 
 // Rows of w decoded together. The sum of a group is formed apart where it has a scale, so its bounds matter to the
