@@ -53,9 +53,9 @@ TEST(BenchTable, JsonlIsADocumentALine) {
 
 TEST(BenchTable, Sql) {
     EXPECT_EQ(print(Format::kSql, kRows),
-              "CREATE TABLE IF NOT EXISTS t (\n  name TEXT,\n  n INTEGER,\n  x REAL\n);\n\n"
-              "INSERT INTO t (name, n, x) VALUES ('a\"b''|', 1, 0.500000);\n"
-              "INSERT INTO t (name, n, x) VALUES ('b', NULL, 2.000000);\n");
+              "CREATE TABLE IF NOT EXISTS t (\n  \"name\" TEXT,\n  \"n\" INTEGER,\n  \"x\" REAL\n);\n\n"
+              "INSERT INTO t (\"name\", \"n\", \"x\") VALUES ('a\"b''|', 1, 0.500000);\n"
+              "INSERT INTO t (\"name\", \"n\", \"x\") VALUES ('b', NULL, 2.000000);\n");
 }
 
 TEST(BenchTable, Formats) {
