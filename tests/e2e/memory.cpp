@@ -155,15 +155,6 @@ TEST(MemoryCap, CountsCopiesOfUnalignedWeights) {
     }
 }
 
-// A plugin's first device has two names; what is said last counts.
-TEST(MemoryCap, OfOneDeviceByEitherName) {
-    for (const auto& [first, last] : {std::pair{"cpu:0=1", "cpu=1G"}, {"cpu=1", "cpu:0=1G"}}) {
-        const Ran ran = run_program(demo({"--memory", first, "--memory", last}));
-        EXPECT_EQ(ran.status, 0) << ran.err;
-        EXPECT_EQ(ran.err.find("memory (--memory"), std::string::npos) << ran.err;
-    }
-}
-
 TEST(MemoryCap, SaysWhatItCannotDo) {
     const Ran unknown = run_program({"generate", "-p", "x", "--backend", "cpu", "--memory", "vulkan:7=1G"});
     EXPECT_EQ(unknown.status, 2);
