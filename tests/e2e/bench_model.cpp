@@ -9,6 +9,7 @@
 
 #include "tests/support/paths.h"
 #include "tests/support/run_program.h"
+#include "tests/support/sqlite.h"
 #include "tests/support/temp_dir.h"
 
 namespace vks::test {
@@ -81,16 +82,7 @@ TEST(BenchModel, AShapesWeightsHaveAPlace) {
 TEST(BenchModel, SqlLoadsIntoSqlite) {
     const Ran ran = bench_model({"-m", VKS_DEMO_MODEL, "-p", "16", "-n", "4", "-o", "sql"});
     ASSERT_EQ(ran.status, 0) << ran.err;
-    RunOptions python;
-    python.program = "/usr/bin/python3";
-    python.input = ran.out;
-    const Ran read = run_program({"-c",
-                                  "import sqlite3, sys\n"
-                                  "db = sqlite3.connect(':memory:')\n"
-                                  "db.executescript(sys.stdin.read())\n"
-                                  "for row in db.execute('select n_prompt, n_gen, avg_ts > 0 from llama_bench'):\n"
-                                  "    print(*row)\n"},
-                                 python);
+    const Ran read = query_sqlite(ran.out, "select n_prompt, n_gen, avg_ts > 0 from llama_bench");
     EXPECT_EQ(read.status, 0) << read.err;
     EXPECT_EQ(read.out, "16 0 1\n0 4 1\n");
 }

@@ -155,6 +155,20 @@ TEST(MemoryCap, CountsCopiesOfUnalignedWeights) {
     }
 }
 
+// A plugin's first device has two names: of two caps the later one counts, whichever name it goes by.
+TEST(MemoryCap, OfOneDeviceByEitherName) {
+    const auto tight = [](const std::string& first, const std::string& last) {
+        const Ran ran =
+            run_program({"generate", "-p", "x", "-n", "2", "--backend", "cpu", "--memory", first, "--memory", last});
+        EXPECT_EQ(ran.status, 0) << ran.err;
+        return ran.err.find("memory (--memory cpu") != std::string::npos;
+    };
+    EXPECT_FALSE(tight("cpu:0=1k", "cpu=1G"));
+    EXPECT_FALSE(tight("cpu=1k", "cpu:0=1G"));
+    EXPECT_TRUE(tight("cpu:0=1G", "cpu=1k"));
+    EXPECT_TRUE(tight("cpu=1G", "cpu:0=1k"));
+}
+
 TEST(MemoryCap, SaysWhatItCannotDo) {
     const Ran unknown = run_program({"generate", "-p", "x", "--backend", "cpu", "--memory", "vulkan:7=1G"});
     EXPECT_EQ(unknown.status, 2);

@@ -91,6 +91,12 @@ TEST(Mtp, AutoIsTheDefaultWhereItChangesNoBit) {
                                                        {"--plugin-dir", test_dir(), "--op", "rms_norm=remote"}};
     for (const auto& more : off) EXPECT_EQ(generate(kDemo.dir, joined(options, more))["mtp"]["k"], 0) << more.front();
     EXPECT_EQ(generate(kDemo.dir, {"--ids", "0,5,17", "-n", "8"})["mtp"]["k"], 0);
+    // What the model doesn't use changes nothing, what it does counts.
+    const auto on_remote = [&](const std::string& op) {
+        return generate(kDemo.dir, joined(options, {"--plugin-dir", test_dir(), "--backend", "cpu", "--op", op}));
+    };
+    EXPECT_EQ(on_remote("topk=remote")["mtp"]["k"], 4);
+    EXPECT_EQ(on_remote("rms_norm=remote")["mtp"]["k"], 0);
 }
 
 // The default leaves off where operators come to run where no such promise is made.
