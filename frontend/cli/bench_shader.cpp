@@ -269,7 +269,7 @@ Status run_once(const BenchShaderArgs& args, const std::vector<std::unique_ptr<S
     TableWriter table(shader_table(), args.format);
     Status verdict;
     for (const auto& session : sessions) {
-        const Status status = session->run(table);
+        Status status = session->run(table);
         if (!status && status.error().code != Code::kMismatch) return status;
         if (verdict) verdict = status;
     }
