@@ -31,11 +31,12 @@ constexpr int64_t kOwnBytes = 64;
 constexpr int64_t kSlotBytes = int64_t{24} << 20;
 
 // How a span's rows are cut. Merging costs as much as some ten rows; that threads finish together takes some splits for
-// each. The last split has half to one and a half times the others' rows.
+// each. The last split has half to one and a half times the others' rows. Up to 128 rows in splits of 32 instead of 64,
+// bench-m on two cores: attention 182 us a token instead of 231, on one 187 instead of 177.
 struct Cut {
     int64_t rows, size, count;
 
-    explicit Cut(int64_t n) : rows(n), size(n <= 512 ? 64 : n <= 1024 ? 128 : n <= 8192 ? 256 : 512) {
+    explicit Cut(int64_t n) : rows(n), size(n <= 128 ? 32 : n <= 512 ? 64 : n <= 1024 ? 128 : n <= 8192 ? 256 : 512) {
         count = n == 0 ? 0 : std::max<int64_t>(1, (n + size / 2) / size);
     }
     int64_t rows_of(int64_t split) const { return split + 1 < count ? size : rows - split * size; }
