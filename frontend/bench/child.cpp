@@ -13,6 +13,7 @@
 namespace vks::bench {
 namespace {
 
+// For as long as the texts live.
 std::vector<char*> pointers(const std::vector<std::string>& texts) {
     std::vector<char*> list;
     list.reserve(texts.size() + 1);
@@ -40,7 +41,7 @@ Result<Child> run_child(const std::string& program, const std::vector<std::strin
     posix_spawn_file_actions_t files;
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_adddup2(&files, ends[1], output);
-    const std::vector<char*> given = pointers(environment.value_or(std::vector<std::string>{}));
+    const std::vector<char*> given = environment ? pointers(*environment) : std::vector<char*>{};
     pid_t id = 0;
     const int failed =
         posix_spawnp(&id, program.c_str(), &files, nullptr, pointers(all).data(), environment ? given.data() : environ);
