@@ -136,6 +136,9 @@ void check_wait_before_signal(Target& t, Report& report) {
     Line producer(t), consumer(t);
     Page up(t), down(t);
     vks_buffer* middle = t.buffer(kBytes, VKS_BUFFER_DEVICE);
+    if (!report.check("two streams for a wait", producer.ok() && consumer.ok() && up.at && down.at && middle,
+                      "wanted two, and buffers"))
+        return;
     up.fill(1);
     const bool first = producer.copy(up.buffer, middle) && producer.submit(1) && producer.await(1) == VKS_OK;
     vks_status waited = VKS_OK;
@@ -166,6 +169,8 @@ void check_threads(Target& t, Report& report) {
         std::unique_ptr<Page> up, down;
         vks_buffer* middle = nullptr;
         std::string problem;
+
+        bool ok() const { return line->ok() && up->at && down->at && middle; }
     };
     std::vector<Worker> workers(kThreads);
     for (Worker& w : workers) {
@@ -173,6 +178,7 @@ void check_threads(Target& t, Report& report) {
         w.up = std::make_unique<Page>(t);
         w.down = std::make_unique<Page>(t);
         w.middle = t.buffer(kBytes, VKS_BUFFER_DEVICE);
+        if (!report.check("a stream for each thread", w.ok(), "wanted one, and buffers")) return;
     }
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i)
@@ -195,6 +201,7 @@ void check_threads(Target& t, Report& report) {
     report.check("streams of several threads", problem.empty(), problem);
 
     Line line(t);
+    if (!report.check("a fence to await", line.ok(), line.error.text)) return;
     vks_status seen = VKS_INTERNAL;
     std::thread waiter([&] {
         vks_error error{};
