@@ -10,6 +10,19 @@ namespace {
 // Enough to keep a disk busy while something is computed.
 constexpr uint64_t kWindow = uint64_t{64} << 20;
 
+// Ranges that are held until the end of a launch, however it ends.
+class Held {
+public:
+    Held(Pager& pager, std::span<const Pager::Range> ranges) : pager_(pager), ranges_(ranges) {}
+    ~Held() { pager_.release(ranges_); }
+    Held(const Held&) = delete;
+    Held& operator=(const Held&) = delete;
+
+private:
+    Pager& pager_;
+    std::span<const Pager::Range> ranges_;
+};
+
 }  // namespace
 
 Paging::Paging(Device& device, std::unique_ptr<Pager> pager)
@@ -94,11 +107,14 @@ Status Paging::run(const Plan& plan, size_t node, std::span<const vks_tensor> ar
         }
     }
     read_ahead(use, node);
-    VKS_TRY(pager_->hold(here.always));
-    for (const Pager::Range range : here.always) use.ahead_bytes -= std::min(use.ahead_bytes, pager_->bytes(range));
-    VKS_TRY(launch(args));
-    VKS_TRY(lane.finish());
-    pager_->release(here.always);
+    {
+        const Status there = pager_->hold(here.always);
+        const Held held(*pager_, here.always);
+        VKS_TRY(there);
+        for (const Pager::Range range : here.always) use.ahead_bytes -= std::min(use.ahead_bytes, pager_->bytes(range));
+        VKS_TRY(launch(args));
+        VKS_TRY(lane.finish());
+    }
     for (const Pager::Range range : here.rows) pager_->forget(range);
     return {};
 }
@@ -136,27 +152,28 @@ Status Paging::run_experts(const NodeUse& here, std::span<const vks_tensor> args
     const size_t experts = here.experts.size();
     const bool all = left_out == nullptr || std::ranges::find(*left_out, true) == left_out->end();
     std::vector<vks_tensor> some(args.begin(), args.end());
-    Ranges held;
+    Ranges ranges;
     for (size_t first = 0, last = 0; first < experts; first = last) {
         uint64_t bytes = 0;
-        held.clear();
+        ranges.clear();
         last = first;
-        while (last < experts && !out(last) && (held.empty() || bytes < window_)) {
+        while (last < experts && !out(last) && (ranges.empty() || bytes < window_)) {
             if (offset[last] < offset[last + 1])
                 for (const Pager::Range range : here.experts[last]) {
                     bytes += pager_->bytes(range);
-                    held.push_back(range);
+                    ranges.push_back(range);
                 }
             ++last;
         }
         if (offset[first] < offset[last]) {
-            VKS_TRY(pager_->hold(held));
+            const Status there = pager_->hold(ranges);
+            const Held held(*pager_, ranges);
+            VKS_TRY(there);
             if (!all || first > 0 || last < experts) {
                 VKS_ASSIGN(some[here.offset_arg], lists_.of(args[here.offset_arg], offset, first, last));
             }
             VKS_TRY(launch(some));
             VKS_TRY(lane.finish());
-            pager_->release(held);
         }
         while (last < experts && out(last)) ++last;
     }
