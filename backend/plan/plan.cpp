@@ -48,6 +48,7 @@ public:
 
     std::optional<Failed> prepare() {
         for (size_t i = 0; i < graph_.nodes.size(); ++i) {
+            if (const Status status = maker_.wanted(); !status) return failed({}, places_[i].device, status);
             const size_t d = places_[i].device;
             const Support& support = maker_.table_[i][d];
             const Node& node = graph_.nodes[i];
@@ -127,6 +128,7 @@ private:
             if (value.kind == Kind::kWeight) {
                 auto& store = maker_.weights_[here.device];
                 if (!store) store = std::make_unique<WeightStore>(*here.device);
+                VKS_TRY(maker_.wanted());
                 no_room_ = true;
                 asked_ = weight_bytes(*here.device, graph_, value, support.arg_layout[a]);
                 VKS_ASSIGN(args[a], store->get(graph_, value, support.arg_layout[a]));
@@ -157,10 +159,20 @@ private:
 };
 
 PlanMaker::PlanMaker(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights,
-                     State& state, bool gives_up)
-    : graph_(std::move(graph)), preference_(preference), weights_(weights), state_(state), gives_up_(gives_up) {}
+                     State& state, bool gives_up, const std::atomic<bool>* stop)
+    : graph_(std::move(graph)),
+      preference_(preference),
+      weights_(weights),
+      state_(state),
+      gives_up_(gives_up),
+      stop_(stop) {}
 
 PlanMaker::~PlanMaker() = default;
+
+Status PlanMaker::wanted() const {
+    if (stop_ && *stop_) return Error{Code::kNoBackend, "plans: no longer wanted"};
+    return {};
+}
 
 // Until there is memory for activations and caches.
 Status PlanMaker::place_again() {
@@ -193,6 +205,7 @@ Result<std::shared_ptr<const Plan>> PlanMaker::finish() {
     for (;;) {
         const auto failed = attempt_->prepare();
         if (!failed) break;
+        VKS_TRY(wanted());
         VKS_TRY(bar(*failed));
         VKS_TRY(place_again());
     }

@@ -1,5 +1,6 @@
 // A graph made ready to run: every node placed, every kernel prepared, every byte given a place. Immutable.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,16 +62,17 @@ struct Plan {
 // them: it may be wanted next, and settle() knows whether it was. Not thread-safe.
 class PlanMaker {
 public:
-    // `weights` and `state` must outlive it. `gives_up`: instead of doing without memory that a device refuses.
+    // `weights` and `state` must outlive it. `gives_up`: instead of doing without memory that a device refuses. `stop`:
+    // once it is set, any thread's doing, the plan is no longer wanted.
     PlanMaker(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights, State& state,
-              bool gives_up = false);
+              bool gives_up = false, const std::atomic<bool>* stop = nullptr);
     ~PlanMaker();
     PlanMaker(const PlanMaker&) = delete;
     PlanMaker& operator=(const PlanMaker&) = delete;
 
     // Runs the passes up to activations and caches.
     Status begin();
-    // Constants and kernels. Once, after begin().
+    // Constants and kernels. Once, after begin(). Slow; looks at `stop` between two of them.
     Result<std::shared_ptr<const Plan>> finish();
     // After an error: the device that refused memory, where it gave up.
     Device* full() const { return full_; }
@@ -85,6 +87,7 @@ private:
         Error error;
         bool full = false;  // the device has no memory left for what would fit into it otherwise
     };
+    Status wanted() const;
     Status place_again();
     Status bar(const Failed& failed);
 
@@ -93,6 +96,7 @@ private:
     WeightStores& weights_;
     State& state_;
     bool gives_up_ = false;
+    const std::atomic<bool>* stop_ = nullptr;
     SupportTable table_;
     Barred barred_;
     std::unique_ptr<Attempt> attempt_;

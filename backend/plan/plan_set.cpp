@@ -40,9 +40,9 @@ Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>*
     std::vector<std::unique_ptr<PlanMaker>> makers;
     for (const PlanRequest& request : requests_)
         makers.push_back(request.graph ? std::make_unique<PlanMaker>(request.graph, request.preference, weights_, state,
-                                                                     shortage != nullptr)
+                                                                     shortage != nullptr, stop)
                                        : nullptr);
-    const Status made = make(makers, stop);
+    const Status made = make(makers);
     if (!made) {
         for (const auto& maker : makers)
             if (maker && maker->full()) *shortage = shortage_of(*maker->full(), makers);
@@ -60,11 +60,10 @@ Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>*
 }
 
 // Weights come last: what one plan leaves out for want of memory the others lack, too, and so they stay alike.
-Status PlanSet::make(std::span<const std::unique_ptr<PlanMaker>> makers, const std::atomic<bool>* stop) {
+Status PlanSet::make(std::span<const std::unique_ptr<PlanMaker>> makers) {
     for (const auto& maker : makers)
         if (maker) VKS_TRY(maker->begin());
     for (const auto& maker : makers) {
-        if (stop && *stop) return Error{Code::kNoBackend, "plans: no longer wanted"};
         std::shared_ptr<const Plan> plan;
         if (maker) {
             VKS_ASSIGN(plan, maker->finish());

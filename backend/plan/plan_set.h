@@ -34,7 +34,7 @@ public:
     PlanSet& operator=(const PlanSet&) = delete;
     ~PlanSet() = default;
 
-    // Once, from any thread; slow. Gives up between two plans once `stop` is set. Only what the plans use stays in
+    // Once, from any thread; slow. Gives up between two weights once `stop` is set. Only what the plans use stays in
     // memory. `shortage`: gives up, too, where a device refuses memory, and says which; else those nodes go elsewhere.
     Status make(std::vector<PlanRequest> requests, const std::atomic<bool>* stop = nullptr,
                 std::optional<Shortage>* shortage = nullptr);
@@ -52,7 +52,7 @@ public:
     State state;
 
 private:
-    Status make(std::span<const std::unique_ptr<PlanMaker>> makers, const std::atomic<bool>* stop);
+    Status make(std::span<const std::unique_ptr<PlanMaker>> makers);
     Shortage shortage_of(Device& device, std::span<const std::unique_ptr<PlanMaker>> makers) const;
     // Of those that run a node.
     template <class F>

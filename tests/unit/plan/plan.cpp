@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 
 #include "backend/graph/builder.h"
 #include "tests/support/fake_device.h"
@@ -271,6 +272,24 @@ TEST_F(Planning, WhatIsTooLargeForAnyBufferIsNoShortage) {
     const auto made = make_plans(nullptr, {{three(), preference()}}, replan);
     ASSERT_TRUE(made) << made.error().text;
     EXPECT_EQ(where(*(*made)->plan(0)), "bababa");
+}
+
+// Loading a model takes minutes; who no longer wants it doesn't wait for the rest.
+TEST_F(Planning, StopsBetweenTwoWeights) {
+    a.imports = false;
+    const uint64_t all = bytes_for({{three(), preference()}});
+    std::atomic<bool> stop = false;
+    a.room = [&](uint64_t bytes) {
+        stop = a.held + bytes == all - 32;  // the second of three constants
+        return true;
+    };
+    a.log.clear();
+    PlanSet set;
+    const Status made = set.make({{three(), preference()}}, &stop);
+    ASSERT_FALSE(made);
+    EXPECT_EQ(made.error().text, "plans: no longer wanted");
+    EXPECT_EQ(count(a, "buffer 32 device"), 2);
+    EXPECT_EQ(count(b, "buffer 32 device"), 0);
 }
 
 TEST_F(Planning, WhatNoPlanUsesIsGivenBack) {
