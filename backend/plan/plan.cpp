@@ -158,10 +158,10 @@ private:
     bool no_room_ = false;           // what failed was memory for a constant
 };
 
-PlanMaker::PlanMaker(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights,
-                     State& state, bool gives_up, const std::atomic<bool>* stop)
+PlanMaker::PlanMaker(std::shared_ptr<const Graph> graph, Preference preference, WeightStores& weights, State& state,
+                     bool gives_up, const std::atomic<bool>* stop)
     : graph_(std::move(graph)),
-      preference_(preference),
+      preference_(std::move(preference)),
       weights_(weights),
       state_(state),
       gives_up_(gives_up),

@@ -64,7 +64,7 @@ class PlanMaker {
 public:
     // `weights` and `state` must outlive it. `gives_up`: instead of doing without memory that a device refuses. `stop`:
     // once it is set, any thread's doing, the plan is no longer wanted.
-    PlanMaker(std::shared_ptr<const Graph> graph, const Preference& preference, WeightStores& weights, State& state,
+    PlanMaker(std::shared_ptr<const Graph> graph, Preference preference, WeightStores& weights, State& state,
               bool gives_up = false, const std::atomic<bool>* stop = nullptr);
     ~PlanMaker();
     PlanMaker(const PlanMaker&) = delete;

@@ -42,7 +42,7 @@ Status PlanSet::make(std::vector<PlanRequest> requests, const std::atomic<bool>*
         makers.push_back(request.graph ? std::make_unique<PlanMaker>(request.graph, request.preference, weights_, state,
                                                                      shortage != nullptr, stop)
                                        : nullptr);
-    const Status made = make(makers);
+    Status made = make(makers);
     if (!made) {
         for (const auto& maker : makers)
             if (maker && maker->full()) *shortage = shortage_of(*maker->full(), makers);
