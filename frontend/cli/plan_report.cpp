@@ -68,10 +68,10 @@ std::string homes_text(const PlanReport& report) {
 }
 
 std::string rate_text(const std::string& what, const Rate& rate, double tokens) {
-    std::string text = fmt::format("{:<16} {:.3g} tok/s, limited by {} (", what, rate.tok_s, rate.limit);
+    std::string text = fmt::format("{:<16} {} tok/s, limited by {} (", what, three_digits(rate.tok_s), rate.limit);
     const char* separator = "";
     for (const Rate::Part& part : rate.parts) {
-        text += fmt::format("{}{} {:.3g} ms", separator, part.link, part.seconds * 1e3 / tokens);
+        text += fmt::format("{}{} {} ms", separator, part.link, three_digits(part.seconds * 1e3 / tokens));
         separator = ", ";
     }
     return text + " a token)\n";
@@ -130,8 +130,8 @@ std::string plan_text(const PlanReport& report) {
     }
     text += fmt::format("{:<16}", "bandwidths");
     for (const Assumption& a : report.assumptions) {
-        text +=
-            fmt::format("{} {} {:.3g} GB/s ({})", &a == report.assumptions.data() ? "" : ",", a.name, a.gb_s, a.origin);
+        text += fmt::format("{} {} {} GB/s ({})", &a == report.assumptions.data() ? "" : ",", a.name,
+                            three_digits(a.gb_s), a.origin);
     }
     return text + "\n";
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "backend/base/log.h"
 #include "frontend/cli/console.h"
@@ -281,20 +282,29 @@ uint64_t process_peak_bytes() {
     return static_cast<uint64_t>(usage.ru_maxrss) * 1024;
 }
 
-std::string human_bytes(uint64_t bytes) {
-    if (bytes < 1000) return fmt::format("{} B", bytes);
-    double value = static_cast<double>(bytes);
-    const char* units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+namespace {
+
+// In the largest of `units`, each a thousand of the one before, the first of them a thousand.
+std::string thousands(double value, std::span<const char* const> units) {
     size_t unit = 0;
-    for (value /= 1000; value >= 999.95 && unit + 1 < std::size(units); ++unit) value /= 1000;
+    for (value /= 1000; value >= 999.95 && unit + 1 < units.size(); ++unit) value /= 1000;
     return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
+}  // namespace
+
+std::string human_bytes(uint64_t bytes) {
+    static constexpr const char* kUnits[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    return bytes < 1000 ? fmt::format("{} B", bytes) : thousands(static_cast<double>(bytes), kUnits);
+}
+
 std::string human_count(int64_t n) {
-    const double value = static_cast<double>(n);
-    if (n < 10'000) return fmt::format("{}", n);
-    if (n < 10'000'000) return fmt::format("{:.1f} k", value / 1e3);
-    return n < 10'000'000'000 ? fmt::format("{:.1f} M", value / 1e6) : fmt::format("{:.1f} B", value / 1e9);
+    static constexpr const char* kUnits[] = {"k", "M", "B"};
+    return n < 10'000 ? fmt::format("{}", n) : thousands(static_cast<double>(n), kUnits);
+}
+
+std::string three_digits(double value) {
+    return value >= 999.5 ? fmt::format("{:.0f}", value) : fmt::format("{:.3g}", value);
 }
 
 std::string phases_text(const Generation& out) {

@@ -90,8 +90,10 @@ private:
 uint64_t process_peak_bytes();
 // "12.3 MB", decimal.
 std::string human_bytes(uint64_t bytes);
-// "671.0 B".
+// "671.0 B", "2.9 M".
 std::string human_count(int64_t n);
+// "0.0123", "12.3", "1870": three digits that count, or all before the point.
+std::string three_digits(double value);
 // Tokens and speed of the prompt and of what was generated, a line each, and of drafts if there were any.
 std::string phases_text(const Generation& out);
 

@@ -57,7 +57,9 @@ TEST(Lists, InspectCountsTheRelease) {
     int64_t bytes = 0;
     for (const auto& kind : demo["bytes_by_kind"]) bytes += kind.get<int64_t>();
     EXPECT_EQ(demo["bytes_total"], bytes);
-    EXPECT_NE(run_program({"inspect", VKS_DEMO_MODEL}).out.find("KV cache"), std::string::npos);
+    const std::string text = run_program({"inspect", VKS_DEMO_MODEL}).out;
+    EXPECT_NE(text.find("KV cache"), std::string::npos);
+    EXPECT_NE(text.find("parameters   8.9 M, 4.3 M active per token, MTP 2.1 M more"), std::string::npos) << text;
 }
 
 TEST(Lists, SynthMakesAModelThatRuns) {

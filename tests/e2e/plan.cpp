@@ -69,6 +69,7 @@ TEST(Plan, AModelAndThisMachine) {
     const Ran ran = run_program({"plan", data("nano-fp8/checkpoint").string(), "--bandwidth", "cpu=50"});
     EXPECT_EQ(ran.status, 0) << ran.err;
     EXPECT_NE(ran.out.find("limited by cpu memory"), std::string::npos) << ran.out;
+    EXPECT_EQ(ran.out.find("e+"), std::string::npos) << ran.out;  // thousands of tokens a second
 }
 
 // The first device of a plugin has two names, and is one device.
