@@ -1,5 +1,7 @@
 #include "plugins/args/args.h"
 
+#include "plugins/args/ops/grouped_gemm.h"
+
 namespace vks::args {
 namespace {
 
@@ -35,6 +37,31 @@ Arg at_maximum(const vks_tensor& t) {
     arg.rank = t.rank;
     for (uint32_t i = 0; i < t.rank; ++i) arg.dim[i] = abi::extent(t, i);
     return arg;
+}
+
+std::string read_question(const vks_op& op, uint64_t params_size, uint32_t outputs, std::vector<Arg>& arguments) {
+    using grouped_gemm::kMaxArgs;
+    const std::string id = op.op;
+    if (op.params_size != params_size)
+        return id + " params: wanted " + std::to_string(params_size) + " bytes, found " +
+               std::to_string(op.params_size);
+    if (op.arg_count > kMaxArgs)
+        return id + ": wanted at most " + std::to_string(kMaxArgs) + " arguments, found " +
+               std::to_string(op.arg_count);
+    std::string text;
+    for (size_t i = 0; i < op.arg_count; ++i) {
+        const vks_tensor& t = op.args[i];
+        const bool fixed = (t.flags & VKS_TENSOR_CONSTANT) != 0 && written(i, op.arg_count, outputs);
+        if (!understood(t, text) || fixed)
+            return id + " argument " + std::to_string(i) + ": " +
+                   (text.empty() ? "wanted an output, found a constant" : text);
+        arguments.push_back(at_maximum(t));
+    }
+    return {};
+}
+
+const char* unwritable(uint32_t kind) {
+    return kind == VKS_BUFFER_IMPORT ? "wanted memory that can be written, found read-only" : nullptr;
 }
 
 const char* mismatch(const vks_tensor& declared, const vks_tensor& given) {

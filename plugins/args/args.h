@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "backend/abi/plugin.hpp"
 
@@ -58,6 +59,17 @@ bool understood(const vks_tensor& t, std::string& text);
 
 // Without data; varying dims at their maximum.
 Arg at_maximum(const vks_tensor& t);
+
+// What query and prepare are asked, for an operator with params of that size that writes the last `outputs` of its
+// arguments: fills `arguments`. Else the reason; the operator's own check comes after it.
+std::string read_question(const vks_op& op, uint64_t params_size, uint32_t outputs, std::vector<Arg>& arguments);
+
+// Is it one of the arguments that are written?
+constexpr bool written(size_t index, size_t arguments, uint32_t outputs) {
+    return index + outputs >= arguments;
+}
+// What is wrong with writing to memory of this kind (VKS_BUFFER_...); null: nothing.
+const char* unwritable(uint32_t kind);
 
 // An argument given to a launch must be what prepare was told, at most as large where a dim was "at most". Null, or
 // what the given one is instead.

@@ -4,17 +4,15 @@
 #include <algorithm>
 #include <cstring>
 
-#include "plugins/args/ops/grouped_gemm.h"
 #include "plugins/cpu/op_list.h"
 
 namespace vks::cpu {
 namespace {
 
 using abi::fail;
-using args::at_maximum;
 using args::mismatch;
-using args::understood;
-using args::grouped_gemm::kMaxArgs;
+using args::unwritable;
+using args::written;
 
 const Op* find(const char* id) {
     for (const Op* op : op_list()) {
@@ -53,32 +51,11 @@ vks_status resolve(const vks_device& device, const vks_op& op, Resolved& out, vk
     }
     out.op = find(op.op);
     if (!out.op) return fail(error, VKS_UNSUPPORTED, "unknown operator %.64s", op.op);
-    if (op.params_size != out.op->params_size) {
-        return fail(error, VKS_UNSUPPORTED, "%s params: wanted %llu bytes, found %llu", op.op,
-                    static_cast<unsigned long long>(out.op->params_size),
-                    static_cast<unsigned long long>(op.params_size));
-    }
-    if (op.arg_count > kMaxArgs) {
-        return fail(error, VKS_UNSUPPORTED, "%s: wanted at most %zu arguments, found %llu", op.op, kMaxArgs,
-                    static_cast<unsigned long long>(op.arg_count));
-    }
-    std::string text;
-    for (uint64_t i = 0; i < op.arg_count; ++i) {
-        if (!understood(op.args[i], text)) {
-            return fail(error, VKS_UNSUPPORTED, "%s argument %llu: %s", op.op, static_cast<unsigned long long>(i),
-                        text.c_str());
-        }
-        out.args.push_back(at_maximum(op.args[i]));
-    }
+    std::string text = args::read_question(op, out.op->params_size, out.op->outputs, out.args);
+    if (!text.empty()) return fail(error, VKS_UNSUPPORTED, "%s", text.c_str());
     out.signature = {{out.args, op.params, op.params_size}, device.pool.threads()};
     text = out.op->check(out.signature);
     if (!text.empty()) return fail(error, VKS_UNSUPPORTED, "%s %s", op.op, text.c_str());
-    for (uint64_t i = op.arg_count - out.op->outputs; i < op.arg_count; ++i) {
-        if (op.args[i].flags & VKS_TENSOR_CONSTANT) {
-            return fail(error, VKS_UNSUPPORTED, "%s argument %llu: wanted an output, found a constant", op.op,
-                        static_cast<unsigned long long>(i));
-        }
-    }
     out.variant = choose(device, *out.op, out.signature);
     if (!out.variant) return fail(error, VKS_UNSUPPORTED, "%s: no variant for these arguments", op.op);
     out.scratch_bytes = out.variant->scratch ? out.variant->scratch(out.signature) : 0;
@@ -166,9 +143,9 @@ vks_status bind(const vks_kernel& kernel, std::span<const vks_tensor> given, vks
         std::copy_n(given[i].dim, given[i].rank, args[slot].dim);
         args[slot].data = locate(device, given[i], id, error);
         if (!args[slot].data) return VKS_INVALID;
-        if (slot + kernel.op->outputs >= args.size() && given[i].buffer->kind == VKS_BUFFER_IMPORT) {
-            return fail(error, VKS_INVALID, "%s argument %u: wanted memory that can be written, found read-only", id,
-                        slot);
+        const bool output = written(slot, args.size(), kernel.op->outputs);
+        if (const char* wrong = output ? unwritable(given[i].buffer->kind) : nullptr) {
+            return fail(error, VKS_INVALID, "%s argument %u: %s", id, slot, wrong);
         }
     }
     // With the actual dims, the check also says whether they agree with each other.
@@ -188,8 +165,8 @@ std::byte* bind_scratch(const vks_kernel& kernel, const vks_tensor* scratch, vks
     bool ok = true;
     const uint64_t bytes = args::reach(*scratch, ok);
     std::byte* space = ok ? locate(*kernel.device, *scratch, id, error) : nullptr;
-    if (space && scratch->buffer->kind == VKS_BUFFER_IMPORT) {
-        fail(error, VKS_INVALID, "%s scratch: wanted memory that can be written, found read-only", id);
+    if (const char* wrong = space ? unwritable(scratch->buffer->kind) : nullptr) {
+        fail(error, VKS_INVALID, "%s scratch: %s", id, wrong);
         return nullptr;
     }
     if (space && bytes >= kernel.scratch_bytes && reinterpret_cast<uintptr_t>(space) % 64 == 0) return space;

@@ -16,7 +16,7 @@ void encode(Encoder& e, const Signature& s) {
     e.dispatch(0, {e.arg(0)}, run.push, e.spread(run.groups));
 }
 
-constexpr Op kOp = {"alone", sizeof(AloneRun), check, nullptr, encode};
+constexpr Op kOp = {"alone", sizeof(AloneRun), check, 0, nullptr, encode};
 
 uint64_t host_ns() {
     using namespace std::chrono;

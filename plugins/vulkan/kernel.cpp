@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cstdio>
 
-#include "plugins/args/ops/grouped_gemm.h"
 #include "plugins/vulkan/device.h"
 
 vks_kernel::~vks_kernel() {
@@ -12,8 +11,6 @@ vks_kernel::~vks_kernel() {
 
 namespace vks::vulkan {
 namespace {
-
-using args::grouped_gemm::kMaxArgs;
 
 const Op* find(const char* id) {
     for (const Op* op : op_list())
@@ -57,23 +54,12 @@ std::string resolve(const vks_device& device, const vks_op& op, Resolved& out) {
     out.op = find(op.op);
     const std::string id(op.op, strnlen(op.op, 64));
     if (!out.op) return "unknown operator " + id;
-    if (op.params_size != out.op->params_size)
-        return id + " params: wanted " + std::to_string(out.op->params_size) + " bytes, found " +
-               std::to_string(op.params_size);
-    if (op.arg_count > kMaxArgs)
-        return id + ": wanted at most " + std::to_string(kMaxArgs) + " arguments, found " +
-               std::to_string(op.arg_count);
-    std::string text;
-    const auto argument = [&](uint64_t i, const std::string& why) {
-        return id + " argument " + std::to_string(i) + ": " + why;
-    };
-    for (uint64_t i = 0; i < op.arg_count; ++i) {
-        if (!args::understood(op.args[i], text)) return argument(i, text);
-        out.args.push_back(args::at_maximum(op.args[i]));
-        // Shaders count elements in 32 bits.
-        if (out.args.back() && abi::element_count(op.args[i]) >= int64_t{1} << 32)
-            return argument(i, "more than 2^32 elements");
-    }
+    std::string text = args::read_question(op, out.op->params_size, out.op->outputs, out.args);
+    if (!text.empty()) return text;
+    // Shaders count elements in 32 bits.
+    for (size_t i = 0; i < out.args.size(); ++i)
+        if (out.args[i] && abi::element_count(op.args[i]) >= int64_t{1} << 32)
+            return id + " argument " + std::to_string(i) + ": more than 2^32 elements";
     out.signature = {out.args, op.params, op.params_size};
     text = out.op->check(out.signature);
     if (!text.empty()) return id + " " + text;

@@ -93,6 +93,7 @@ struct Op {
     uint64_t params_size = 0;  // 0: no params
     // Empty when these arguments are ones ops.h allows, else one line saying which is not.
     std::string (*check)(const Signature&) = nullptr;
+    uint32_t outputs = 0;  // so many of the last arguments are written
     // Varying dims are at their maximum.
     Recipe (*recipe)(const Caps&, const Signature&) = nullptr;
     // Arguments at their actual dims. Every written binding of a dispatch is ordered against the others by the encoder.

@@ -74,6 +74,9 @@ void vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint6
         if (const char* wrong = from_caller ? vks::args::mismatch(kernel.declared[i], t) : nullptr)
             throw Failure(VKS_INVALID, std::string(id) + " argument " + std::to_string(i) + ": found " + wrong);
         Place& here = work_.places.emplace_back(t.dtype == VKS_NONE ? Place{} : place(t, id));
+        const bool output = t.dtype != VKS_NONE && vks::args::written(i, kernel.args.size(), kernel.op->outputs);
+        if (const char* wrong = output ? vks::args::unwritable(t.buffer->kind) : nullptr)
+            throw Failure(VKS_INVALID, std::string(id) + " argument " + std::to_string(i) + ": " + wrong);
         std::copy_n(from_caller ? t.dim : kernel.args[i].dim, 4, here.dim);
         std::copy_n(here.dim, 4, checked_[i].dim);
     }
@@ -84,6 +87,8 @@ void vks_stream::launch(const vks_kernel& kernel, const vks_tensor* given, uint6
     Place& space = work_.places.emplace_back();
     if (kernel.recipe.scratch_bytes > 0) {
         if (scratch) space = place(*scratch, id);
+        if (const char* wrong = scratch ? vks::args::unwritable(scratch->buffer->kind) : nullptr)
+            throw Failure(VKS_INVALID, std::string(id) + " scratch: " + wrong);
         if (space.bytes < kernel.recipe.scratch_bytes)
             throw Failure(VKS_INVALID, std::string(id) + " scratch: wanted " +
                                            std::to_string(kernel.recipe.scratch_bytes) + " bytes, found " +

@@ -27,6 +27,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_act_quant = {"act_quant/1", sizeof(vks_act_quant_params), check, recipe, encode};
+extern constinit const Op op_act_quant = {"act_quant/1", sizeof(vks_act_quant_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

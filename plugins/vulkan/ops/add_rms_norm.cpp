@@ -26,6 +26,7 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_add_rms_norm = {"add_rms_norm/1", sizeof(vks_norm_params), check, recipe, encode};
+extern constinit const Op op_add_rms_norm = {
+    "add_rms_norm/1", sizeof(vks_norm_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

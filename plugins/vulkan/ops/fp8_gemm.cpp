@@ -20,6 +20,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, recipe, encode};
+extern constinit const Op op_fp8_gemm = {"fp8_gemm/1", 0, check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

@@ -123,6 +123,6 @@ std::pair<size_t, size_t> table(const Signature& s) {
 }  // namespace
 
 extern constinit const Op op_grouped_gemm = {
-    "grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, recipe, encode, table};
+    "grouped_gemm/1", sizeof(vks_grouped_gemm_params), check, kOutputs, recipe, encode, table};
 
 }  // namespace vks::vulkan

@@ -80,6 +80,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, recipe, encode};
+extern constinit const Op op_head_gemm = {"head_gemm/1", sizeof(vks_head_gemm_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

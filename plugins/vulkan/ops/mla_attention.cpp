@@ -287,7 +287,7 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_mla_attention = {"mla_attention/1", sizeof(vks_mla_attention_params), check, recipe,
-                                              encode};
+extern constinit const Op op_mla_attention = {
+    "mla_attention/1", sizeof(vks_mla_attention_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

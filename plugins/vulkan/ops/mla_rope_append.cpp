@@ -49,7 +49,7 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_mla_rope_append = {"mla_rope_append/1", sizeof(vks_mla_rope_append_params), check, recipe,
-                                                encode};
+extern constinit const Op op_mla_rope_append = {
+    "mla_rope_append/1", sizeof(vks_mla_rope_append_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

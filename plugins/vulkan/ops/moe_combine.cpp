@@ -38,6 +38,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_moe_combine = {"moe_combine/1", 0, check, recipe, encode};
+extern constinit const Op op_moe_combine = {"moe_combine/1", 0, check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

@@ -38,6 +38,7 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_moe_dispatch = {"moe_dispatch/1", sizeof(vks_moe_dispatch_params), check, recipe, encode};
+extern constinit const Op op_moe_dispatch = {
+    "moe_dispatch/1", sizeof(vks_moe_dispatch_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

@@ -35,6 +35,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_moe_route = {"moe_route/1", sizeof(vks_moe_route_params), check, recipe, encode};
+extern constinit const Op op_moe_route = {"moe_route/1", sizeof(vks_moe_route_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

@@ -36,6 +36,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_mtp_merge = {"mtp_merge/1", sizeof(vks_norm_params), check, recipe, encode};
+extern constinit const Op op_mtp_merge = {"mtp_merge/1", sizeof(vks_norm_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

@@ -27,6 +27,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_rms_norm = {"rms_norm/1", sizeof(vks_norm_params), check, recipe, encode};
+extern constinit const Op op_rms_norm = {"rms_norm/1", sizeof(vks_norm_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

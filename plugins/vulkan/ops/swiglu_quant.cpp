@@ -31,6 +31,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_swiglu_quant = {"swiglu_quant/1", 0, check, recipe, encode};
+extern constinit const Op op_swiglu_quant = {"swiglu_quant/1", 0, check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan

@@ -65,6 +65,6 @@ void encode(Encoder& e, const Signature& s) {
 
 }  // namespace
 
-extern constinit const Op op_topk = {"topk/1", sizeof(vks_topk_params), check, recipe, encode};
+extern constinit const Op op_topk = {"topk/1", sizeof(vks_topk_params), check, kOutputs, recipe, encode};
 
 }  // namespace vks::vulkan
