@@ -79,6 +79,8 @@ vks_status statistic(vks_device* device, const vks_op* op, uint32_t nth, uint32_
     return guarded(error, [&] {
         if (!out) throw Failure(VKS_INVALID, "found a null argument");
         const Program wanted = nth_program(device, op, nth);
+        if (!device->gpu.pipeline_statistics)
+            throw Failure(VKS_UNSUPPORTED, "the driver reports no statistics of pipelines");
         if (!device->statistics) throw Failure(VKS_UNSUPPORTED, "the device wasn't opened with statistics=1");
         const auto all = statistics(*device, device->pipelines->get(wanted).handle.get());
         if (mth >= all.size()) throw Failure(VKS_UNSUPPORTED, "there are " + std::to_string(all.size()) + " of them");
