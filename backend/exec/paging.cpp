@@ -10,17 +10,20 @@ namespace {
 // Enough to keep a disk busy while something is computed.
 constexpr uint64_t kWindow = uint64_t{64} << 20;
 
-// Ranges that are held until the end of a launch, however it ends.
+// Holds ranges until the end of a launch, however it ends.
 class Held {
 public:
-    Held(Pager& pager, std::span<const Pager::Range> ranges) : pager_(pager), ranges_(ranges) {}
+    Held(Pager& pager, std::span<const Pager::Range> ranges)
+        : pager_(pager), ranges_(ranges), there_(pager.hold(ranges)) {}
     ~Held() { pager_.release(ranges_); }
     Held(const Held&) = delete;
     Held& operator=(const Held&) = delete;
+    Status there() const { return there_; }
 
 private:
     Pager& pager_;
     std::span<const Pager::Range> ranges_;
+    Status there_;
 };
 
 }  // namespace
@@ -108,9 +111,8 @@ Status Paging::run(const Plan& plan, size_t node, std::span<const vks_tensor> ar
     }
     read_ahead(use, node);
     {
-        const Status there = pager_->hold(here.always);
         const Held held(*pager_, here.always);
-        VKS_TRY(there);
+        VKS_TRY(held.there());
         for (const Pager::Range range : here.always) use.ahead_bytes -= std::min(use.ahead_bytes, pager_->bytes(range));
         VKS_TRY(launch(args));
         VKS_TRY(lane.finish());
@@ -166,9 +168,8 @@ Status Paging::run_experts(const NodeUse& here, std::span<const vks_tensor> args
             ++last;
         }
         if (offset[first] < offset[last]) {
-            const Status there = pager_->hold(ranges);
             const Held held(*pager_, ranges);
-            VKS_TRY(there);
+            VKS_TRY(held.there());
             if (!all || first > 0 || last < experts) {
                 VKS_ASSIGN(some[here.offset_arg], lists_.of(args[here.offset_arg], offset, first, last));
             }

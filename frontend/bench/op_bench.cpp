@@ -85,10 +85,10 @@ OpBench::OpBench(const vks_plugin& plugin, uint32_t index, const vks_plugin& ref
     from_ = target_.buffer(flush_bytes_, VKS_BUFFER_DEVICE);
     to_ = target_.buffer(kPiece, VKS_BUFFER_DEVICE);
     // What was never written may be one page of zeros, over and over: copying that leaves caches as they are.
-    const std::vector<std::byte> ones(1 << 20, std::byte{1});
+    const std::vector<std::byte> ones(kPiece, std::byte{1});
     bool written = from_ && to_;
-    for (uint64_t at = 0; written && at < flush_bytes_; at += ones.size())
-        written = target_.write(from_, at, ones.data(), std::min<uint64_t>(ones.size(), flush_bytes_ - at));
+    for (uint64_t at = 0; written && at < flush_bytes_; at += kPiece)
+        written = target_.write(from_, at, ones.data(), kPiece);
     if (!written) problem_ = "memory to flush caches: " + conformance::describe(target_.status, target_.error);
 }
 
